@@ -1,0 +1,95 @@
+//! The one error type of the engine. Every message says what was found and what to do about it.
+
+use std::path::PathBuf;
+
+/// What can go wrong in the engine.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An option or an input object that cannot be used.
+    #[error("`{argument}`: {found}. {remedy}")]
+    Argument {
+        /// Name of the argument as the caller knows it.
+        argument: String,
+        /// What was found.
+        found: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// Two objects whose sizes do not fit together.
+    #[error("{operation}: expected {expected}, found {found}")]
+    Shape {
+        /// The operation that was asked for.
+        operation: &'static str,
+        /// The size that was needed.
+        expected: String,
+        /// The size that was found.
+        found: String,
+    },
+    /// A file that cannot be read or written.
+    #[error("cannot read or write {path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file whose content is not what it should be.
+    #[error("{path}, line {line}: {found}. {remedy}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// What was found.
+        found: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// A device that cannot be used.
+    #[error("the device \"{device}\" cannot be used: {reason}")]
+    Device {
+        /// The device that was asked for.
+        device: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A factorisation or iteration that failed.
+    #[error("{operation} failed: {reason}")]
+    Numerical {
+        /// The operation.
+        operation: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// The caller asked to stop.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+/// Result with the engine's error.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// An unusable argument: its name, what was found, what to do.
+    pub fn argument(argument: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Error::Argument { argument: argument.into(), found: found.into(), remedy: remedy.into() }
+    }
+
+    /// Sizes that do not fit together.
+    pub fn shape(operation: &'static str, expected: impl Into<String>, found: impl Into<String>) -> Self {
+        Error::Shape { operation, expected: expected.into(), found: found.into() }
+    }
+
+    /// One word for the kind of error; the R side makes the condition class `samap_error_<kind>` of it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Error::Argument { .. } => "argument",
+            Error::Shape { .. } => "shape",
+            Error::Io { .. } => "io",
+            Error::Parse { .. } => "parse",
+            Error::Device { .. } => "device",
+            Error::Numerical { .. } => "numerical",
+            Error::Cancelled => "cancelled",
+        }
+    }
+}

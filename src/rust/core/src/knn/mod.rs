@@ -1,0 +1,104 @@
+//! Nearest neighbours. In: queries (n × d) and a database (m × d), `f32`, one row per cell. Out: k neighbours per query,
+//! nearest first, ties by index; distances are computed in `f64` from the `f32` coordinates whatever the search was.
+
+use crate::{Context, Error, Result};
+use ndarray::ArrayView2;
+
+/// How far two cells are from each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Metric {
+    /// 1 − cosine of the angle; a zero vector has the similarity 0 with everything.
+    #[default]
+    Cosine,
+    /// 1 − Pearson correlation of the coordinates.
+    Correlation,
+    /// Euclidean distance.
+    Euclidean,
+}
+
+/// How neighbours are searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Method {
+    /// Exact up to `KnnOptions::exact_limit` cells in the database, else an inverted file.
+    #[default]
+    Auto,
+    /// All pairs, by blocked matrix products.
+    Exact,
+    /// Inverted file: the lists whose centroids are nearest are searched exactly.
+    InvertedFile,
+    /// Hierarchical navigable small worlds (hnsw_rs), built serially so that the index is the same every time.
+    Hnsw,
+}
+
+/// Options of a neighbour search.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KnnOptions {
+    /// How to search.
+    pub method: Method,
+    /// Largest database that `Auto` searches exactly.
+    pub exact_limit: usize,
+    /// Lists of the inverted file searched per query, as a share of all lists.
+    pub probe: f64,
+    /// Connections per layer of the HNSW graph (at most 256).
+    pub hnsw_m: usize,
+    /// Candidates held while the HNSW graph is built.
+    pub hnsw_ef_construction: usize,
+    /// Candidates held while the HNSW graph is searched.
+    pub hnsw_ef: usize,
+    /// Seed of the inverted file's centroids.
+    pub seed: u64,
+}
+
+impl Default for KnnOptions {
+    fn default() -> Self {
+        KnnOptions {
+            method: Method::Auto,
+            exact_limit: 50_000,
+            probe: 0.1,
+            hnsw_m: 48,
+            hnsw_ef_construction: 200,
+            hnsw_ef: 200,
+            seed: 0,
+        }
+    }
+}
+
+/// `k` neighbours of each of n cells, row by row, nearest first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Neighbours {
+    /// Neighbours per cell.
+    pub k: usize,
+    /// n × k indices into the database.
+    pub indices: Vec<u32>,
+    /// n × k distances.
+    pub distances: Vec<f64>,
+}
+
+impl Neighbours {
+    /// Number of cells whose neighbours these are.
+    pub fn cells(&self) -> usize {
+        self.indices.len().checked_div(self.k).unwrap_or(0)
+    }
+
+    /// Neighbours of cell `i` and their distances.
+    pub fn of(&self, i: usize) -> (&[u32], &[f64]) {
+        let range = i * self.k..(i + 1) * self.k;
+        (&self.indices[range.clone()], &self.distances[range])
+    }
+}
+
+/// The `k` nearest rows of `database` (m × d) for every row of `queries` (n × d).
+///
+/// # Errors
+/// [`Error::Shape`] when the dimensions differ; [`Error::Argument`] when `k` is 0 or larger than the database.
+pub fn search(
+    queries: ArrayView2<f32>,
+    database: ArrayView2<f32>,
+    k: usize,
+    metric: Metric,
+    options: &KnnOptions,
+    ctx: &Context,
+) -> Result<Neighbours> {
+    let _ = (queries, database, k, metric, options, ctx);
+    Err(Error::Numerical { operation: "search", reason: "being written".to_owned() })
+}

@@ -1,0 +1,174 @@
+//! The sparse types of the engine: graphs (CSR, `f64`) and expression matrices (CSR, `f32`, narrow columns).
+
+use crate::{Error, Result};
+use rayon::prelude::*;
+use sprs::{CsMatI, SpIndex};
+
+/// A weighted directed graph or any other `f64` matrix: CSR, row = source, columns ascending.
+pub type Graph = CsMatI<f64, u32, usize>;
+
+/// A cells × genes matrix with columns of type `C`.
+pub type Csr<C> = CsMatI<f32, C, usize>;
+
+/// Column index of an expression matrix: `u16` below 65 536 genes, else `u32`.
+pub trait Column: SpIndex + Send + Sync + 'static {}
+impl Column for u16 {}
+impl Column for u32 {}
+
+/// Expression of one species, cells × genes. The width of the columns is chosen once, when it is made.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Expression {
+    /// Fewer than 65 536 genes: 6 bytes an entry.
+    Narrow(Csr<u16>),
+    /// 65 536 genes or more: 8 bytes an entry.
+    Wide(Csr<u32>),
+}
+
+/// Runs `$body` with `$matrix` bound to the CSR matrix inside an [`Expression`], whatever its width.
+#[macro_export]
+macro_rules! with_expression {
+    ($expression:expr, $matrix:ident => $body:expr) => {
+        match $expression {
+            $crate::sparse::Expression::Narrow($matrix) => $body,
+            $crate::sparse::Expression::Wide($matrix) => $body,
+        }
+    };
+}
+
+impl Expression {
+    /// Counts as R and HDF5 hold them: `cells + 1` row pointers, ascending columns, finite values ≥ 0. Stored zeros stay.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] naming `argument` when pointers, columns or values are not as said.
+    pub fn from_rows<P, I, V>(argument: &str, genes: usize, pointers: &[P], columns: &[I], values: &[V]) -> Result<Self>
+    where
+        P: SpIndex + Sync,
+        I: SpIndex + Sync,
+        V: Copy + Into<f64> + Sync,
+    {
+        if genes < 1 << 16 {
+            Ok(Expression::Narrow(checked_rows(argument, genes, pointers, columns, values)?))
+        } else {
+            Ok(Expression::Wide(checked_rows(argument, genes, pointers, columns, values)?))
+        }
+    }
+
+    /// Number of cells.
+    pub fn cells(&self) -> usize {
+        with_expression!(self, matrix => matrix.rows())
+    }
+
+    /// Number of genes.
+    pub fn genes(&self) -> usize {
+        with_expression!(self, matrix => matrix.cols())
+    }
+
+    /// Number of stored entries.
+    pub fn stored(&self) -> usize {
+        with_expression!(self, matrix => matrix.nnz())
+    }
+}
+
+fn checked_rows<P, I, V, C>(argument: &str, genes: usize, pointers: &[P], columns: &[I], values: &[V]) -> Result<Csr<C>>
+where
+    P: SpIndex + Sync,
+    I: SpIndex + Sync,
+    V: Copy + Into<f64> + Sync,
+    C: Column,
+{
+    let broken = |found: String| Error::argument(argument, found, "Pass a valid sparse matrix of counts.");
+    let pointers: Vec<usize> = pointers
+        .iter()
+        .map(|p| p.try_index().ok_or_else(|| broken("a row pointer is negative".to_owned())))
+        .collect::<Result<_>>()?;
+    let well_formed = pointers.first() == Some(&0)
+        && pointers.windows(2).all(|w| w[0] <= w[1])
+        && pointers.last() == Some(&columns.len())
+        && columns.len() == values.len();
+    if !well_formed {
+        return Err(broken("the pointers of the sparse matrix do not fit its entries".to_owned()));
+    }
+    pointers.par_windows(2).try_for_each(|w| {
+        let mut next = 0;
+        columns[w[0]..w[1]].iter().try_for_each(|column| match column.try_index() {
+            Some(c) if c >= next && c < genes => {
+                next = c + 1;
+                Ok(())
+            }
+            _ => Err(broken("gene indices are not ascending or lie outside of the matrix".to_owned())),
+        })
+    })?;
+    let columns = columns.par_iter().map(|c| C::from_usize(c.index_unchecked())).collect();
+    let values: Vec<f32> = values
+        .par_iter()
+        .map(|&value| {
+            let value: f64 = value.into();
+            if value.is_finite() && value >= 0.0 {
+                Ok(value as f32)
+            } else {
+                let found = format!("the counts hold the value {value}");
+                Err(Error::argument(argument, found, "Pass counts that are finite and not negative."))
+            }
+        })
+        .collect::<Result<_>>()?;
+    let cells = pointers.len() - 1;
+    CsMatI::try_new((cells, genes), pointers, columns, values).map_err(|(_, _, _, error)| broken(error.to_string()))
+}
+
+/// A graph from its rows, each a list of (column, weight) with ascending columns.
+pub fn graph_from_rows(columns: usize, rows: Vec<Vec<(u32, f64)>>) -> Graph {
+    let mut pointers = Vec::with_capacity(rows.len() + 1);
+    pointers.push(0);
+    let mut total = 0;
+    for row in &rows {
+        total += row.len();
+        pointers.push(total);
+    }
+    let count = rows.len();
+    let mut indices = Vec::with_capacity(total);
+    let mut values = Vec::with_capacity(total);
+    for (column, weight) in rows.into_iter().flatten() {
+        indices.push(column);
+        values.push(weight);
+    }
+    Graph::new((count, columns), pointers, indices, values)
+}
+
+/// Columns and values of one row.
+pub fn row<'a, V, C: SpIndex>(matrix: &'a CsMatI<V, C, usize>, i: usize) -> (&'a [C], &'a [V]) {
+    let range = matrix.indptr().outer_inds_sz(i);
+    (&matrix.indices()[range.clone()], &matrix.data()[range])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_checked() {
+        let good = Expression::from_rows("counts", 3, &[0i32, 2, 2], &[0i32, 2], &[1.0f64, 4.0]).unwrap();
+        assert_eq!((good.cells(), good.genes(), good.stored()), (2, 3, 2));
+        for (columns, values) in
+            [([2, 0], [1.0, 1.0]), ([0, 3], [1.0, 1.0]), ([0, 1], [-1.0, 1.0]), ([0, 1], [f64::NAN, 1.0])]
+        {
+            let bad = Expression::from_rows("counts", 3, &[0i32, 2, 2], &columns, &values);
+            assert!(matches!(bad, Err(Error::Argument { .. })), "{columns:?} {values:?}");
+        }
+        assert!(Expression::from_rows("counts", 3, &[0i32, 3], &[0i32, 1], &[1.0, 1.0]).is_err());
+        assert!(Expression::from_rows("counts", 3, &[0i32, -1, 2], &[0i32, 1], &[1.0, 1.0]).is_err());
+    }
+
+    #[test]
+    fn columns_are_as_narrow_as_they_can_be() {
+        let of = |genes| Expression::from_rows("counts", genes, &[0usize, 1], &[0u32], &[1.0f32]).unwrap();
+        assert!(matches!(of(65_535), Expression::Narrow(_)) && matches!(of(65_536), Expression::Wide(_)));
+    }
+
+    #[test]
+    fn rows_make_a_graph() {
+        let graph = graph_from_rows(3, vec![vec![(0, 1.0), (2, 2.0)], vec![], vec![(1, 3.0)]]);
+        assert_eq!(graph.shape(), (3, 3));
+        assert_eq!(row(&graph, 0), (&[0u32, 2][..], &[1.0, 2.0][..]));
+        assert_eq!(row(&graph, 1).0.len(), 0);
+    }
+}

@@ -1,0 +1,1 @@
+//! Glue between R and samap-core.

@@ -1,0 +1,222 @@
+//! Between R objects and the engine's types. R's matrices are genes × cells and column-major, so the columns of a
+//! `dgCMatrix` of counts are the rows of the engine's cells × genes matrix: it is read in place.
+
+use crate::error::{interface, wrong};
+use extendr_api::prelude::*;
+use ndarray::{Array2, ArrayView2};
+use samap_core::knn::Neighbours;
+use samap_core::sparse::{Expression, Graph};
+use samap_core::{Error as CoreError, Result};
+use std::collections::HashMap;
+
+/// A named list from R with typed access; errors carry the name of the element.
+pub struct Fields(HashMap<&'static str, Robj>);
+
+impl Fields {
+    /// The elements of `object`, a named list.
+    pub fn of(argument: &str, object: &Robj) -> Result<Self> {
+        object.as_list().map(|list| Fields(list.into_hashmap())).ok_or_else(|| wrong(argument, "a named list"))
+    }
+
+    /// The element itself, `None` if it is missing or NULL.
+    pub fn optional(&self, name: &str) -> Option<&Robj> {
+        self.0.get(name).filter(|value| !value.is_null())
+    }
+
+    /// The element itself.
+    pub fn get(&self, name: &str) -> Result<&Robj> {
+        self.optional(name).ok_or_else(|| CoreError::argument(name, "is missing", "Give it a value."))
+    }
+
+    /// A finite or infinite number.
+    pub fn number(&self, name: &str) -> Result<f64> {
+        let value = self.get(name)?;
+        let number = value.as_real().or_else(|| value.as_integer().map(f64::from));
+        number.filter(|x| !x.is_nan()).ok_or_else(|| wrong(name, "one number that is not NA"))
+    }
+
+    /// A whole number ≥ 0.
+    pub fn count(&self, name: &str) -> Result<usize> {
+        let number = self.number(name)?;
+        if number >= 0.0 && number.fract() == 0.0 && number < 9.0e15 {
+            Ok(number as usize)
+        } else {
+            Err(CoreError::argument(name, format!("is {number}"), "It must be a whole number of at least 0."))
+        }
+    }
+
+    /// TRUE or FALSE.
+    pub fn flag(&self, name: &str) -> Result<bool> {
+        self.get(name)?.as_bool().ok_or_else(|| wrong(name, "TRUE or FALSE"))
+    }
+
+    /// One string.
+    pub fn text(&self, name: &str) -> Result<&'static str> {
+        self.get(name)?.as_str().ok_or_else(|| wrong(name, "one string"))
+    }
+
+    /// One of `choices`, by its name.
+    pub fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Result<T> {
+        let text = self.text(name)?;
+        choices.iter().find(|(choice, _)| *choice == text).map(|(_, value)| *value).ok_or_else(|| {
+            let names: Vec<String> = choices.iter().map(|(choice, _)| format!("\"{choice}\"")).collect();
+            CoreError::argument(name, format!("is \"{text}\""), format!("It must be one of {}.", names.join(", ")))
+        })
+    }
+
+    /// A vector of numbers.
+    pub fn numbers(&self, name: &str) -> Result<Vec<f64>> {
+        self.get(name)?.as_real_vector().ok_or_else(|| wrong(name, "a vector of numbers"))
+    }
+
+    /// R's 1-based indices as 0-based ones, all below `limit`.
+    pub fn indices(&self, name: &str, limit: usize) -> Result<Vec<u32>> {
+        indices(name, self.get(name)?, limit)
+    }
+}
+
+/// R's 1-based indices as 0-based ones, all below `limit`.
+pub fn indices(name: &str, object: &Robj, limit: usize) -> Result<Vec<u32>> {
+    let values = object.as_integer_slice().ok_or_else(|| wrong(name, "a vector of integers"))?;
+    let checked = values.iter().map(|&value| match usize::try_from(value) {
+        Ok(index) if (1..=limit).contains(&index) => Ok(index as u32 - 1),
+        _ => Err(CoreError::argument(name, format!("holds the index {value}"), format!("Indices go from 1 to {limit}."))),
+    });
+    checked.collect()
+}
+
+/// Labels from R (1-based, NA = none) as 0-based ones, `None` where there is no label.
+pub fn labels(name: &str, object: &Robj, limit: usize) -> Result<Vec<Option<u32>>> {
+    let values = object.as_integer_slice().ok_or_else(|| wrong(name, "a vector of integers"))?;
+    let checked = values.iter().map(|&value| match usize::try_from(value) {
+        _ if value == i32::MIN => Ok(None),
+        Ok(index) if (1..=limit).contains(&index) => Ok(Some(index as u32 - 1)),
+        _ => Err(CoreError::argument(name, format!("holds the label {value}"), format!("Labels go from 1 to {limit}."))),
+    });
+    checked.collect()
+}
+
+/// Back to R's 1-based indices.
+pub fn indices_to_r(indices: impl IntoIterator<Item = u32>) -> Robj {
+    indices.into_iter().map(|index| index as i32 + 1).collect::<Vec<i32>>().into()
+}
+
+/// The slots of a `dgCMatrix`, borrowed.
+pub struct SparseSlots {
+    /// Rows and columns.
+    pub dim: (usize, usize),
+    /// Column pointers.
+    pub pointers: &'static [i32],
+    /// Row indices.
+    pub rows: &'static [i32],
+    /// Values.
+    pub values: &'static [f64],
+}
+
+impl SparseSlots {
+    /// Borrows the slots of `object`. They live as long as R keeps the object: whoever holds this holds `object` too.
+    pub fn of(argument: &str, object: &Robj) -> Result<Self> {
+        let needed = "a dgCMatrix";
+        let matrix: S4 = object.clone().try_into().map_err(|_| wrong(argument, needed))?;
+        let slot = |name: &str| matrix.get_slot(name).ok_or_else(|| wrong(argument, needed));
+        let integers = |name: &str| slot(name)?.as_integer_slice().ok_or_else(|| wrong(argument, needed));
+        let dim = integers("Dim")?;
+        let values = slot("x")?.as_real_vector_slice().ok_or_else(|| wrong(argument, needed))?;
+        match dim {
+            [rows, columns] => Ok(SparseSlots {
+                dim: (*rows as usize, *columns as usize),
+                pointers: integers("p")?,
+                rows: integers("i")?,
+                values,
+            }),
+            _ => Err(wrong(argument, needed)),
+        }
+    }
+
+    /// Counts, genes × cells in R, as the engine's cells × genes.
+    pub fn expression(&self, argument: &str) -> Result<Expression> {
+        Expression::from_rows(argument, self.dim.0, self.pointers, self.rows, self.values)
+    }
+}
+
+/// Slices of the data of an R vector, without the lifetime of the handle that was used to reach it.
+trait DetachedSlice {
+    fn as_real_vector_slice(&self) -> Option<&'static [f64]>;
+}
+
+impl DetachedSlice for Robj {
+    fn as_real_vector_slice(&self) -> Option<&'static [f64]> {
+        let slice = self.as_real_slice()?;
+        // SAFETY: the slice is the data of an R vector that is a slot of an object the caller of `SparseSlots::of` keeps
+        // protected from R's garbage collector, which never moves objects. Nobody writes to it meanwhile.
+        Some(unsafe { std::slice::from_raw_parts(slice.as_ptr(), slice.len()) })
+    }
+}
+
+/// A `dgCMatrix` (row = source) as a graph.
+pub fn graph_from_r(argument: &str, object: &Robj) -> Result<Graph> {
+    let slots = SparseSlots::of(argument, object)?;
+    let view = sprs::CsMatViewI::try_new_csc(slots.dim, slots.pointers, slots.rows, slots.values)
+        .map_err(|(_, _, _, error)| CoreError::argument(argument, error.to_string(), "Pass a valid dgCMatrix."))?;
+    let csr = view.to_csr();
+    let (rows, columns) = slots.dim;
+    let (pointers, indices, values) = csr.into_raw_storage();
+    let pointers = pointers.into_iter().map(|p| p as usize).collect();
+    let indices = indices.into_iter().map(|i| i as u32).collect();
+    Ok(Graph::new((rows, columns), pointers, indices, values))
+}
+
+/// A graph as a `dgCMatrix` (row = source) without dimnames.
+pub fn graph_to_r(graph: &Graph) -> Result<Robj> {
+    if graph.nnz() > i32::MAX as usize {
+        let found = format!("has {} entries", graph.nnz());
+        return Err(CoreError::argument("graph", found, "A dgCMatrix holds at most 2^31 - 1: map fewer cells at once."));
+    }
+    let csc = graph.to_csc();
+    let dim = vec![graph.rows() as i32, graph.cols() as i32];
+    let (pointers, rows, values) = csc.into_raw_storage();
+    let pointers: Vec<i32> = pointers.into_iter().map(|p| p as i32).collect();
+    let rows: Vec<i32> = rows.into_iter().map(|i| i as i32).collect();
+    let mut matrix = S4::new("dgCMatrix").map_err(interface)?;
+    matrix.set_slot("i", rows).map_err(interface)?;
+    matrix.set_slot("p", pointers).map_err(interface)?;
+    matrix.set_slot("x", values).map_err(interface)?;
+    matrix.set_slot("Dim", dim).map_err(interface)?;
+    Ok(matrix.into())
+}
+
+/// A dense matrix for R.
+pub fn matrix_to_r<T: Copy + Into<f64>>(matrix: ArrayView2<T>) -> Robj {
+    RMatrix::new_matrix(matrix.nrows(), matrix.ncols(), |i, j| matrix[(i, j)].into()).into()
+}
+
+/// Rows of equal length as a matrix for R.
+pub fn rows_to_r(rows: &[Vec<f64>]) -> Robj {
+    let columns = rows.first().map_or(0, Vec::len);
+    RMatrix::new_matrix(rows.len(), columns, |i, j| rows[i][j]).into()
+}
+
+/// A dense matrix of R as `f32`.
+pub fn matrix_from_r(argument: &str, object: &Robj) -> Result<Array2<f32>> {
+    let matrix: RMatrix<f64> = object.clone().try_into().map_err(|_| wrong(argument, "a numeric matrix"))?;
+    let data = matrix.data();
+    let rows = matrix.nrows();
+    Ok(Array2::from_shape_fn((rows, matrix.ncols()), |(i, j)| data[i + j * rows] as f32))
+}
+
+/// Neighbour indices (cells × k, 1-based) and distances for R.
+pub fn neighbours_to_r(neighbours: &Neighbours) -> (Robj, Robj) {
+    let (n, k) = (neighbours.cells(), neighbours.k);
+    let index = RMatrix::new_matrix(n, k, |i, j| neighbours.indices[i * k + j] as i32 + 1);
+    let distance = RMatrix::new_matrix(n, k, |i, j| neighbours.distances[i * k + j]);
+    (index.into(), distance.into())
+}
+
+/// Neighbours from R's matrix of 1-based indices; the distances are not needed by the mapping and left out.
+pub fn neighbours_from_r(argument: &str, object: &Robj) -> Result<Neighbours> {
+    let matrix: RMatrix<i32> = object.clone().try_into().map_err(|_| wrong(argument, "a matrix of integers"))?;
+    let (n, k) = (matrix.nrows(), matrix.ncols());
+    let by_column = indices(argument, object, n)?;
+    let indices = (0..n * k).map(|at| by_column[at / k + (at % k) * n]).collect();
+    Ok(Neighbours { k, indices, distances: Vec::new() })
+}

@@ -1,0 +1,46 @@
+//! From the engine's errors to what R's `rust_value()` turns into classed conditions.
+
+use extendr_api::prelude::*;
+use samap_core::Error as CoreError;
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Runs `work` and packs its value or its error for R: `list(value, error)`. A panic becomes an error of kind `internal`.
+pub fn outcome(work: impl FnOnce() -> samap_core::Result<Robj>) -> Robj {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(value)) => list!(value = value, error = NULL).into(),
+        Ok(Err(error)) => list!(value = NULL, error = describe(&error)).into(),
+        Err(panic) => list!(value = NULL, error = internal(&*panic)).into(),
+    }
+}
+
+/// `list(kind, argument, message, found, remedy)` of an error of the engine.
+pub fn describe(error: &CoreError) -> List {
+    let (argument, found, remedy) = match error {
+        CoreError::Argument { argument, found, remedy } => (Some(argument.clone()), found.clone(), Some(remedy.clone())),
+        CoreError::Parse { found, remedy, .. } => (None, found.clone(), Some(remedy.clone())),
+        CoreError::Shape { found, .. } => (None, found.clone(), None),
+        CoreError::Device { reason, .. } | CoreError::Numerical { reason, .. } => (None, reason.clone(), None),
+        CoreError::Io { source, .. } => (None, source.to_string(), None),
+        CoreError::Cancelled => (None, String::new(), None),
+    };
+    list!(kind = error.kind(), argument = argument, message = error.to_string(), found = found, remedy = remedy)
+}
+
+/// The same for a panic, which is always a mistake of ours.
+pub fn internal(panic: &(dyn Any + Send)) -> List {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    let found = text.unwrap_or("unknown panic").to_owned();
+    let message = format!("internal error: {found}");
+    list!(kind = "internal", message = message, found = found, remedy = "Please report this as a bug of samap.")
+}
+
+/// An R object of the wrong type, which the R side should have stopped.
+pub fn wrong(argument: &str, needed: &str) -> CoreError {
+    CoreError::argument(argument, "has the wrong type", format!("It must be {needed}."))
+}
+
+/// Wraps the errors of the R interface itself.
+pub fn interface(error: extendr_api::Error) -> CoreError {
+    CoreError::Numerical { operation: "conversion to or from R", reason: error.to_string() }
+}

@@ -1,0 +1,120 @@
+//! Long work on a thread of its own: R starts a job, polls it, and fetches or cancels it. The worker never touches R; what
+//! it returns is packed into R objects on R's own thread.
+
+use crate::error::{describe, interface, internal, outcome};
+use extendr_api::prelude::*;
+use samap_core::{Context, Error as CoreError, Result};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// Makes the R value of a finished job; runs on R's thread.
+pub type Pack = Box<dyn FnOnce() -> Result<Robj> + Send>;
+
+/// A computation under way.
+pub struct Job {
+    ctx: Arc<Context>,
+    worker: Option<JoinHandle<Result<Pack>>>,
+    // R objects whose memory the worker reads; released after the worker has ended.
+    _inputs: Vec<Robj>,
+}
+
+impl Job {
+    /// Starts `work` in a pool of `threads` threads. `inputs` are the R objects it borrows from.
+    pub fn start<F>(threads: i32, memory: f64, inputs: Vec<Robj>, work: F) -> Result<Robj>
+    where
+        F: FnOnce(&Context) -> Result<Pack> + Send + 'static,
+    {
+        let ctx = Arc::new(Context::new(memory as usize));
+        let shared = Arc::clone(&ctx);
+        let worker = std::thread::spawn(move || {
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads.max(1) as usize)
+                .build()
+                .map_err(|error| CoreError::Numerical { operation: "thread pool", reason: error.to_string() })?;
+            pool.install(|| work(&shared))
+        });
+        Ok(ExternalPtr::new(Job { ctx, worker: Some(worker), _inputs: inputs }).into())
+    }
+
+    fn stop(&mut self) {
+        self.ctx.cancel();
+        if let Some(worker) = self.worker.take() {
+            // The result of a cancelled job is of no interest, even if it is a panic.
+            drop(worker.join());
+        }
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn job(object: &Robj) -> Result<ExternalPtr<Job>> {
+    object.clone().try_into().map_err(interface)
+}
+
+/// Where a job stands: `list(done, phase, step, total)`.
+#[extendr]
+fn job_poll(object: Robj) -> Robj {
+    outcome(|| {
+        let job = job(&object)?;
+        let (phase, step, total) = job.ctx.progress();
+        let done = job.worker.as_ref().is_none_or(JoinHandle::is_finished);
+        Ok(list!(done = done, phase = phase, step = step as f64, total = total as f64).into())
+    })
+}
+
+/// Asks a job to stop and waits until it has.
+#[extendr]
+fn job_cancel(object: Robj) -> Robj {
+    outcome(|| {
+        job(&object)?.addr_mut().stop();
+        Ok(NULL.into())
+    })
+}
+
+/// Waits for a job and fetches `list(value, phases, choices, warnings)`; a job can be fetched once.
+#[extendr]
+fn job_result(object: Robj) -> Robj {
+    let fetched = job(&object).map(|mut job| {
+        let job = job.addr_mut();
+        (job.worker.take().map(JoinHandle::join), Arc::clone(&job.ctx))
+    });
+    match fetched {
+        Err(error) => list!(value = NULL, error = describe(&error)).into(),
+        Ok((Some(Err(panic)), _)) => list!(value = NULL, error = internal(&*panic)).into(),
+        Ok((Some(Ok(result)), ctx)) => outcome(|| {
+            let value = result?()?;
+            Ok(list!(value = value, phases = phases(&ctx), choices = choices(&ctx), warnings = ctx.warnings()).into())
+        }),
+        Ok((None, _)) => outcome(|| Err(CoreError::argument("job", "was fetched or cancelled before", "Start it again."))),
+    }
+}
+
+fn phases(ctx: &Context) -> Robj {
+    let phases = ctx.phases();
+    let peak = |bytes: Option<u64>| bytes.map(|bytes| bytes as f64 / (1u64 << 20) as f64);
+    data_frame!(
+        phase = phases.iter().map(|phase| phase.name.clone()).collect::<Vec<_>>(),
+        seconds = phases.iter().map(|phase| phase.seconds).collect::<Vec<_>>(),
+        peak_mb = phases.iter().map(|phase| peak(phase.peak_bytes)).collect::<Vec<_>>()
+    )
+}
+
+fn choices(ctx: &Context) -> Robj {
+    let choices = ctx.choices();
+    data_frame!(
+        what = choices.iter().map(|choice| choice.what.clone()).collect::<Vec<_>>(),
+        chosen = choices.iter().map(|choice| choice.chosen.clone()).collect::<Vec<_>>(),
+        reason = choices.iter().map(|choice| choice.reason.clone()).collect::<Vec<_>>()
+    )
+}
+
+extendr_module! {
+    mod job;
+    fn job_poll;
+    fn job_cancel;
+    fn job_result;
+}

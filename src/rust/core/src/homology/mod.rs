@@ -1,5 +1,7 @@
 //! The homology graph: genes of all species, linked by weights (BLAST bit scores or any other similarity).
 
+mod coarsen;
+mod filter;
 pub mod graph;
 
-pub use graph::HomologyGraph;
+pub use graph::{Edge, Gene, HomologyGraph, upper_triangle};

@@ -1,8 +1,12 @@
 //! Nearest neighbours. In: queries (n × d) and a database (m × d), `f32`, one row per cell. Out: k neighbours per query,
 //! nearest first, ties by index; distances are computed in `f64` from the `f32` coordinates whatever the search was.
 
+mod exact;
+mod points;
+
 use crate::{Context, Error, Result};
 use ndarray::ArrayView2;
+use points::Points;
 
 /// How far two cells are from each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -80,6 +84,12 @@ impl Neighbours {
         self.indices.len().checked_div(self.k).unwrap_or(0)
     }
 
+    /// From n × k pairs, cell by cell.
+    fn from_pairs<'a>(k: usize, pairs: impl Iterator<Item = &'a (f64, u32)>) -> Self {
+        let (distances, indices) = pairs.copied().unzip();
+        Neighbours { k, indices, distances }
+    }
+
     /// Neighbours of cell `i` and their distances.
     pub fn of(&self, i: usize) -> (&[u32], &[f64]) {
         let range = i * self.k..(i + 1) * self.k;
@@ -90,7 +100,8 @@ impl Neighbours {
 /// The `k` nearest rows of `database` (m × d) for every row of `queries` (n × d).
 ///
 /// # Errors
-/// [`Error::Shape`] when the dimensions differ; [`Error::Argument`] when `k` is 0 or larger than the database.
+/// [`Error::Shape`] when the dimensions differ; [`Error::Argument`] when `k` is 0 or larger than the database, or a
+/// coordinate is not finite.
 pub fn search(
     queries: ArrayView2<f32>,
     database: ArrayView2<f32>,
@@ -99,6 +110,47 @@ pub fn search(
     options: &KnnOptions,
     ctx: &Context,
 ) -> Result<Neighbours> {
-    let _ = (queries, database, k, metric, options, ctx);
-    Err(Error::Numerical { operation: "search", reason: "being written".to_owned() })
+    let (d, m) = (queries.ncols(), database.nrows());
+    if d != database.ncols() {
+        let (expected, found) = (format!("{} coordinates, as in the database", database.ncols()), format!("{d}"));
+        return Err(Error::shape("neighbour search", expected, found));
+    }
+    if k == 0 || k > m || m > u32::MAX as usize {
+        let found = format!("{k} neighbours were asked for among {m} cells");
+        return Err(Error::argument(
+            "k",
+            found,
+            "Ask for at least 1 and at most as many neighbours as there are cells.",
+        ));
+    }
+    let _ = options;
+    let queries = Points::new("queries", queries, metric)?;
+    let database = Points::new("database", database, metric)?;
+    exact::search(&queries, &database, k, ctx)
 }
+
+/// The `k` nearest rows for every row of `points` (n × d): the row itself first, at distance 0 even where it is a zero
+/// vector or has duplicates, then the k − 1 nearest others.
+///
+/// # Errors
+/// As [`search`].
+pub fn search_self(
+    points: ArrayView2<f32>,
+    k: usize,
+    metric: Metric,
+    options: &KnnOptions,
+    ctx: &Context,
+) -> Result<Neighbours> {
+    let mut found = search(points, points, k, metric, options, ctx)?;
+    for (i, (indices, distances)) in found.indices.chunks_mut(k).zip(found.distances.chunks_mut(k)).enumerate() {
+        // Without itself, the last of the k is one too many.
+        let at = indices.iter().position(|&j| j as usize == i).unwrap_or(k - 1);
+        indices[..=at].rotate_right(1);
+        distances[..=at].rotate_right(1);
+        (indices[0], distances[0]) = (i as u32, 0.0);
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+//! Tests of all searches against distances computed one by one.
+
+use super::*;
+use crate::rng::Rng;
+use ndarray::{Array2, s};
+
+const METRICS: [Metric; 3] = [Metric::Cosine, Metric::Correlation, Metric::Euclidean];
+
+/// n points around `clusters` random centres, each with its own spread.
+fn clustered(n: usize, d: usize, clusters: usize, seed: u64) -> Array2<f32> {
+    Array2::from_shape_fn((n, d), |(i, j)| {
+        let centre = Rng::keyed(seed, (i % clusters) as u64, j as u64).normal();
+        (centre + 0.5 * Rng::keyed(seed + 1, i as u64, j as u64).normal()) as f32
+    })
+}
+
+fn distance(x: &[f64], y: &[f64], metric: Metric) -> f64 {
+    let mean = |x: &[f64]| if metric == Metric::Correlation { x.iter().sum::<f64>() / x.len() as f64 } else { 0.0 };
+    let (a, b) = (mean(x), mean(y));
+    let dot = |x: &[f64], a: f64, y: &[f64], b: f64| x.iter().zip(y).map(|(x, y)| (x - a) * (y - b)).sum::<f64>();
+    if metric == Metric::Euclidean {
+        return x.iter().zip(y).map(|(x, y)| (x - y).powi(2)).sum::<f64>().sqrt();
+    }
+    let norms = (dot(x, a, x, a) * dot(y, b, y, b)).sqrt();
+    if norms > 0.0 { 1.0 - dot(x, a, y, b) / norms } else { 1.0 }
+}
+
+/// Asserts that `found` holds the nearest: order by distance and index, and nothing nearer left out.
+fn assert_nearest(found: &Neighbours, queries: &Array2<f32>, database: &Array2<f32>, metric: Metric) {
+    let row = |x: &Array2<f32>, i: usize| x.row(i).iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
+    assert_eq!(found.cells(), queries.nrows());
+    for i in 0..queries.nrows() {
+        let query = row(queries, i);
+        let all: Vec<f64> = (0..database.nrows()).map(|j| distance(&query, &row(database, j), metric)).collect();
+        let mut sorted = all.clone();
+        sorted.sort_by(f64::total_cmp);
+        let (indices, distances) = found.of(i);
+        let mut seen = indices.to_vec();
+        seen.sort_unstable();
+        assert!(seen.windows(2).all(|w| w[0] < w[1]), "row {i}: a neighbour is listed twice");
+        for (rank, (&j, &found)) in indices.iter().zip(distances).enumerate() {
+            assert!((found - all[j as usize]).abs() < 1e-12 * (1.0 + found), "row {i}, neighbour {j}: {found}");
+            assert!((found - sorted[rank]).abs() < 1e-12 * (1.0 + found), "row {i}, rank {rank}: {found}");
+        }
+        for rank in 1..indices.len() {
+            let (before, after) = ((distances[rank - 1], indices[rank - 1]), (distances[rank], indices[rank]));
+            assert!(before < after, "row {i}: {before:?} before {after:?}");
+        }
+    }
+}
+
+fn exact() -> KnnOptions {
+    KnnOptions { method: Method::Exact, ..KnnOptions::default() }
+}
+
+#[test]
+fn exact_search_finds_the_nearest() {
+    let ctx = Context::default();
+    for metric in METRICS {
+        for (n, m, d, k) in [(1, 1, 1, 1), (3, 5, 2, 5), (200, 2500, 17, 20), (50, 1025, 130, 1)] {
+            let (queries, database) = (clustered(n, d, 7, 1), clustered(m, d, 7, 1));
+            let found = search(queries.view(), database.view(), k, metric, &exact(), &ctx).unwrap();
+            assert_nearest(&found, &queries, &database, metric);
+        }
+    }
+}
+
+#[test]
+fn exact_search_survives_ties_far_offsets_and_outliers() {
+    let ctx = Context::default();
+    let mut database = clustered(1500, 10, 3, 2);
+    for i in 0..750 {
+        let twin = database.row(i).to_owned();
+        database.row_mut(1499 - i).assign(&twin);
+    }
+    database.slice_mut(s![100..900, ..]).fill(0.0);
+    database.slice_mut(s![.., 3]).mapv_inplace(|x| x + 3000.0);
+    database.row_mut(7).fill(1e20);
+    let queries = database.slice(s![..40, ..]).to_owned();
+    for metric in METRICS {
+        let found = search(queries.view(), database.view(), 30, metric, &exact(), &ctx).unwrap();
+        assert_nearest(&found, &queries, &database, metric);
+    }
+}
+
+#[test]
+fn a_cell_is_its_own_first_neighbour() {
+    let mut points = clustered(300, 5, 1, 3);
+    points.slice_mut(s![100..200, ..]).fill(0.0);
+    let twin = points.row(0).to_owned();
+    (200..260).for_each(|i| points.row_mut(i).assign(&twin));
+    for metric in METRICS {
+        let found = search_self(points.view(), 8, metric, &exact(), &Context::default()).unwrap();
+        let plain = search(points.view(), points.view(), 8, metric, &exact(), &Context::default()).unwrap();
+        for i in 0..300 {
+            let (indices, distances) = found.of(i);
+            assert_eq!((indices[0] as usize, distances[0]), (i, 0.0));
+            let others: Vec<u32> = plain.of(i).0.iter().copied().filter(|&j| j as usize != i).take(7).collect();
+            assert_eq!(indices[1..], others);
+        }
+    }
+}
+
+#[test]
+fn threads_do_not_change_a_bit() {
+    let points = clustered(1000, 20, 5, 4);
+    let with = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| search_self(points.view(), 15, Metric::Cosine, &exact(), &Context::default()).unwrap())
+    };
+    assert_eq!(with(1), with(2));
+    assert_eq!(with(1), with(8));
+}
+
+#[test]
+fn columns_need_not_be_contiguous() {
+    let points = clustered(100, 8, 3, 5);
+    let fortran = points.t().as_standard_layout().into_owned();
+    let run = |x: ArrayView2<f32>| search(x, x, 5, Metric::Correlation, &exact(), &Context::default()).unwrap();
+    assert_eq!(run(points.view()), run(fortran.t()));
+}
+
+#[test]
+fn unusable_arguments_are_named() {
+    let ctx = Context::default();
+    let run = |queries: &Array2<f32>, database: &Array2<f32>, k| {
+        search(queries.view(), database.view(), k, Metric::Cosine, &exact(), &ctx)
+    };
+    let points = clustered(4, 3, 1, 6);
+    assert!(matches!(run(&points, &points, 0), Err(Error::Argument { .. })));
+    let message = run(&points, &points, 5).unwrap_err().to_string();
+    assert!(message.contains("5 neighbours") && message.contains("4 cells"), "{message}");
+    assert!(matches!(run(&points, &clustered(4, 2, 1, 6), 1), Err(Error::Shape { .. })));
+    for wrong in [f32::NAN, f32::INFINITY] {
+        let mut broken = points.clone();
+        broken[[2, 1]] = wrong;
+        assert!(run(&points, &broken, 1).unwrap_err().to_string().contains("row 3"));
+        assert!(run(&broken, &points, 1).is_err());
+    }
+}
+
+#[test]
+fn no_queries_and_no_coordinates() {
+    let ctx = Context::default();
+    let points = clustered(6, 3, 1, 7);
+    let none = search(Array2::zeros((0, 3)).view(), points.view(), 2, Metric::Cosine, &exact(), &ctx).unwrap();
+    assert_eq!(none.cells(), 0);
+    let flat = Array2::<f32>::zeros((6, 0));
+    for metric in METRICS {
+        let found = search(flat.view(), flat.view(), 2, metric, &exact(), &ctx).unwrap();
+        assert_eq!(found.indices, [0u32, 1].repeat(6));
+    }
+}

@@ -15,7 +15,8 @@ pub struct Fields(HashMap<&'static str, Robj>);
 impl Fields {
     /// The elements of `object`, a named list.
     pub fn of(argument: &str, object: &Robj) -> Result<Self> {
-        object.as_list().map(|list| Fields(list.into_hashmap())).ok_or_else(|| wrong(argument, "a named list"))
+        let list = object.as_list().ok_or_else(|| wrong(argument, "a named list"))?;
+        list.try_into().map(Fields).map_err(|_| wrong(argument, "a named list"))
     }
 
     /// The element itself, `None` if it is missing or NULL.
@@ -121,7 +122,7 @@ impl SparseSlots {
         let slot = |name: &str| matrix.get_slot(name).ok_or_else(|| wrong(argument, needed));
         let integers = |name: &str| slot(name)?.as_integer_slice().ok_or_else(|| wrong(argument, needed));
         let dim = integers("Dim")?;
-        let values = slot("x")?.as_real_vector_slice().ok_or_else(|| wrong(argument, needed))?;
+        let values = detached(&slot("x")?).ok_or_else(|| wrong(argument, needed))?;
         match dim {
             [rows, columns] => Ok(SparseSlots {
                 dim: (*rows as usize, *columns as usize),
@@ -139,18 +140,12 @@ impl SparseSlots {
     }
 }
 
-/// Slices of the data of an R vector, without the lifetime of the handle that was used to reach it.
-trait DetachedSlice {
-    fn as_real_vector_slice(&self) -> Option<&'static [f64]>;
-}
-
-impl DetachedSlice for Robj {
-    fn as_real_vector_slice(&self) -> Option<&'static [f64]> {
-        let slice = self.as_real_slice()?;
-        // SAFETY: the slice is the data of an R vector that is a slot of an object the caller of `SparseSlots::of` keeps
-        // protected from R's garbage collector, which never moves objects. Nobody writes to it meanwhile.
-        Some(unsafe { std::slice::from_raw_parts(slice.as_ptr(), slice.len()) })
-    }
+/// The data of a vector of doubles, without the lifetime of the handle that was used to reach it.
+fn detached(vector: &Robj) -> Option<&'static [f64]> {
+    let slice = vector.as_real_slice()?;
+    // SAFETY: the slice is the data of an R vector that is a slot of an object the caller of `SparseSlots::of` keeps
+    // protected from R's garbage collector, which never moves objects. Nobody writes to it meanwhile.
+    Some(unsafe { std::slice::from_raw_parts(slice.as_ptr(), slice.len()) })
 }
 
 /// A `dgCMatrix` (row = source) as a graph.

@@ -1,0 +1,261 @@
+//! The options of every step: from R's named lists to the engine's structs, and the engine's defaults back to R.
+
+use crate::convert::{Fields, matrix_from_r};
+use crate::error::outcome;
+use extendr_api::prelude::*;
+use samap_core::Result;
+use samap_core::context::DEFAULT_MEMORY;
+use samap_core::embedding::{Init, UmapOptions};
+use samap_core::knn::{KnnOptions, Method, Metric};
+use samap_core::linalg::pca::PcaSolver;
+use samap_core::mapping::{EdgeMode, Expansion, MappingOptions};
+use samap_core::sam::preprocess::{Norm, PreprocessOptions, SumNorm};
+use samap_core::sam::run::{SamOptions, Scaling};
+use samap_core::sam::weights::WeightMode;
+
+const NORMS: &[(&str, Norm)] = &[
+    ("log", Norm::Log2),
+    ("ftt", Norm::Ftt),
+    ("asin", Norm::Asin),
+    ("multinomial", Norm::Multinomial),
+    ("none", Norm::None),
+];
+const SUM_NORMS: &[(&str, SumNorm)] =
+    &[("cell_median", SumNorm::CellMedian), ("gene_median", SumNorm::GeneMedian), ("none", SumNorm::None)];
+const METRICS: &[(&str, Metric)] =
+    &[("cosine", Metric::Cosine), ("correlation", Metric::Correlation), ("euclidean", Metric::Euclidean)];
+const SCALINGS: &[(&str, Scaling)] =
+    &[("StandardScaler", Scaling::StandardScaler), ("Normalizer", Scaling::Normalizer)];
+const WEIGHT_MODES: &[(&str, WeightMode)] = &[
+    ("rms", WeightMode::Rms),
+    ("dispersion", WeightMode::Dispersion),
+    ("variance", WeightMode::Variance),
+    ("combined", WeightMode::Combined),
+];
+const PCA_SOLVERS: &[(&str, PcaSolver)] = &[
+    ("auto", PcaSolver::Auto),
+    ("exact", PcaSolver::Exact),
+    ("lanczos", PcaSolver::Lanczos),
+    ("randomized", PcaSolver::Randomized),
+];
+const METHODS: &[(&str, Method)] =
+    &[("auto", Method::Auto), ("exact", Method::Exact), ("ivf", Method::InvertedFile), ("hnsw", Method::Hnsw)];
+const EDGE_MODES: &[(&str, EdgeMode)] = &[("pearson", EdgeMode::Pearson), ("xi", EdgeMode::Xi)];
+const EXPANSIONS: &[(&str, Expansion)] = &[("bfs", Expansion::Bfs), ("matrix_power", Expansion::MatrixPower)];
+const INITS: &[(&str, Init)] = &[("spectral", Init::Spectral), ("pca", Init::Pca), ("random", Init::Random)];
+
+/// Components that the mapping projects through.
+const LOADINGS: usize = 300;
+
+fn name_of<T: PartialEq>(choices: &[(&'static str, T)], value: &T) -> &'static str {
+    choices.iter().find(|(_, choice)| choice == value).map_or("", |(name, _)| name)
+}
+
+/// A number where `None` is R's `Inf`.
+fn or_infinity(value: Option<usize>) -> f64 {
+    value.map_or(f64::INFINITY, |value| value as f64)
+}
+
+/// Options of the preprocessing.
+pub fn preprocess(object: &Robj) -> Result<PreprocessOptions> {
+    let fields = Fields::of("preprocess", object)?;
+    let sum_norm = match fields.get("sum_norm")?.as_real() {
+        Some(total) => SumNorm::Total(total),
+        None => fields.choice("sum_norm", SUM_NORMS)?,
+    };
+    Ok(PreprocessOptions {
+        div: fields.number("div")?,
+        sum_norm,
+        norm: fields.choice("norm", NORMS)?,
+        min_expression: fields.number("min_expression")?,
+        thresh_low: fields.number("thresh_low")?,
+        thresh_high: fields.number("thresh_high")?,
+        filter_genes: fields.flag("filter_genes")?,
+    })
+}
+
+/// Options of SAM.
+pub fn sam(object: &Robj, knn: KnnOptions) -> Result<SamOptions> {
+    let fields = Fields::of("sam", object)?;
+    Ok(SamOptions {
+        max_iter: fields.count("max_iter")?,
+        stopping_condition: fields.number("stopping_condition")?,
+        num_norm_avg: fields.count("num_norm_avg")?,
+        k: fields.count("k")?,
+        metric: fields.choice("distance", METRICS)?,
+        scaling: fields.choice("scaling", SCALINGS)?,
+        npcs: fields.count("npcs")?,
+        n_genes: fields.optional("n_genes").map(|_| fields.count("n_genes")).transpose()?,
+        weight_pcs: fields.flag("weight_pcs")?,
+        sparse_pca: fields.flag("sparse_pca")?,
+        weight_mode: fields.choice("weight_mode", WEIGHT_MODES)?,
+        solver: fields.choice("pca_solver", PCA_SOLVERS)?,
+        knn,
+        seed: fields.count("seed")? as u64,
+        components: fields.optional("components").map(|matrix| matrix_from_r("components", matrix)).transpose()?,
+    })
+}
+
+/// Options of the neighbour search.
+pub fn knn(object: &Robj, seed: f64) -> Result<KnnOptions> {
+    let fields = Fields::of("knn", object)?;
+    Ok(KnnOptions {
+        method: fields.choice("method", METHODS)?,
+        exact_limit: fields.count("exact_limit")?,
+        probe: fields.number("probe")?,
+        hnsw_m: fields.count("hnsw_m")?,
+        hnsw_ef_construction: fields.count("hnsw_ef_construction")?,
+        hnsw_ef: fields.count("hnsw_ef")?,
+        seed: seed as u64,
+    })
+}
+
+/// Number of components and solver of the loadings.
+pub fn loadings(object: &Robj) -> Result<(usize, PcaSolver)> {
+    let fields = Fields::of("loadings", object)?;
+    Ok((fields.count("n_components")?, fields.choice("pca_solver", PCA_SOLVERS)?))
+}
+
+/// Options of the mapping; those per species travel with the species.
+pub fn mapping(object: &Robj, species: &[Fields], knn: KnnOptions, seed: f64) -> Result<MappingOptions> {
+    let fields = Fields::of("mapping", object)?;
+    let cap = fields.number("max_neighborhood")?;
+    Ok(MappingOptions {
+        n_iterations: fields.count("n_iterations")?,
+        cross_species_k: fields.count("cross_species_k")?,
+        neighborhood_sizes: species.iter().map(|s| s.count("neighborhood_size")).collect::<Result<_>>()?,
+        neigh_from_keys: species.iter().map(|s| s.flag("neigh_from_keys")).collect::<Result<_>>()?,
+        pairwise: fields.flag("pairwise")?,
+        scale_edges_by_corr: fields.flag("scale_edges_by_corr")?,
+        hom_edge_mode: fields.choice("hom_edge_mode", EDGE_MODES)?,
+        hom_edge_thr: fields.number("hom_edge_thr")?,
+        n_gene_chunks: fields.count("n_gene_chunks")?,
+        wscale: fields.flag("wscale")?,
+        expansion: fields.choice("expansion", EXPANSIONS)?,
+        max_neighborhood: cap.is_finite().then_some(cap as usize),
+        knn,
+        correlation_memory: fields.number("correlation_memory")? as usize,
+        keep_iterations: fields.flag("keep_iterations")?,
+        seed: seed as u64,
+    })
+}
+
+/// Options of the layout.
+pub fn umap(object: &Robj) -> Result<UmapOptions> {
+    let fields = Fields::of("umap", object)?;
+    Ok(UmapOptions {
+        min_dist: fields.number("min_dist")?,
+        spread: fields.number("spread")?,
+        n_epochs: fields.optional("n_epochs").map(|_| fields.count("n_epochs")).transpose()?,
+        negative_sample_rate: fields.count("negative_sample_rate")?,
+        learning_rate: fields.number("learning_rate")?,
+        repulsion: fields.number("repulsion")?,
+        init: fields.choice("init", INITS)?,
+        seed: fields.count("seed")? as u64,
+        ..UmapOptions::default()
+    })
+}
+
+/// All defaults of the engine, as the functions above read them.
+#[extendr]
+fn samap_defaults_() -> Robj {
+    outcome(|| {
+        Ok(list!(
+            preprocess = preprocess_defaults(),
+            sam = sam_defaults(),
+            knn = knn_defaults(),
+            loadings = list!(n_components = LOADINGS as f64, pca_solver = name_of(PCA_SOLVERS, &PcaSolver::Auto)),
+            mapping = mapping_defaults(),
+            umap = umap_defaults(),
+            memory = DEFAULT_MEMORY as f64
+        )
+        .into())
+    })
+}
+
+fn preprocess_defaults() -> List {
+    let d = PreprocessOptions::default();
+    list!(
+        div = d.div,
+        sum_norm = name_of(SUM_NORMS, &d.sum_norm),
+        norm = name_of(NORMS, &d.norm),
+        min_expression = d.min_expression,
+        thresh_low = d.thresh_low,
+        thresh_high = d.thresh_high,
+        filter_genes = d.filter_genes
+    )
+}
+
+fn sam_defaults() -> List {
+    let d = SamOptions::default();
+    list!(
+        max_iter = d.max_iter as f64,
+        stopping_condition = d.stopping_condition,
+        num_norm_avg = d.num_norm_avg as f64,
+        k = d.k as f64,
+        distance = name_of(METRICS, &d.metric),
+        scaling = name_of(SCALINGS, &d.scaling),
+        npcs = d.npcs as f64,
+        n_genes = d.n_genes.map(|n| n as f64),
+        weight_pcs = d.weight_pcs,
+        sparse_pca = d.sparse_pca,
+        weight_mode = name_of(WEIGHT_MODES, &d.weight_mode),
+        pca_solver = name_of(PCA_SOLVERS, &d.solver),
+        seed = d.seed as f64,
+        components = NULL
+    )
+}
+
+fn knn_defaults() -> List {
+    let d = KnnOptions::default();
+    list!(
+        method = name_of(METHODS, &d.method),
+        exact_limit = d.exact_limit as f64,
+        probe = d.probe,
+        hnsw_m = d.hnsw_m as f64,
+        hnsw_ef_construction = d.hnsw_ef_construction as f64,
+        hnsw_ef = d.hnsw_ef as f64
+    )
+}
+
+fn mapping_defaults() -> List {
+    let d = MappingOptions::default();
+    list!(
+        n_iterations = d.n_iterations as f64,
+        cross_species_k = d.cross_species_k as f64,
+        neighborhood_size = DEFAULT_NEIGHBORHOOD as f64,
+        neigh_from_keys = false,
+        pairwise = d.pairwise,
+        scale_edges_by_corr = d.scale_edges_by_corr,
+        hom_edge_mode = name_of(EDGE_MODES, &d.hom_edge_mode),
+        hom_edge_thr = d.hom_edge_thr,
+        n_gene_chunks = d.n_gene_chunks as f64,
+        wscale = d.wscale,
+        expansion = name_of(EXPANSIONS, &d.expansion),
+        max_neighborhood = or_infinity(d.max_neighborhood),
+        correlation_memory = d.correlation_memory as f64,
+        keep_iterations = d.keep_iterations
+    )
+}
+
+/// Hops of the expansion per species.
+const DEFAULT_NEIGHBORHOOD: usize = 3;
+
+fn umap_defaults() -> List {
+    let d = UmapOptions::default();
+    list!(
+        min_dist = d.min_dist,
+        spread = d.spread,
+        n_epochs = d.n_epochs.map(|n| n as f64),
+        negative_sample_rate = d.negative_sample_rate as f64,
+        learning_rate = d.learning_rate,
+        repulsion = d.repulsion,
+        init = name_of(INITS, &d.init),
+        seed = d.seed as f64
+    )
+}
+
+extendr_module! {
+    mod options;
+    fn samap_defaults_;
+}

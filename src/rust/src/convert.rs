@@ -4,6 +4,7 @@
 use crate::error::{interface, wrong};
 use extendr_api::prelude::*;
 use ndarray::{Array2, ArrayView2};
+use samap_core::analysis::UNLABELLED;
 use samap_core::knn::Neighbours;
 use samap_core::sparse::{Expression, Graph};
 use samap_core::{Error as CoreError, Result};
@@ -86,12 +87,12 @@ pub fn indices(name: &str, object: &Robj, limit: usize) -> Result<Vec<u32>> {
     checked.collect()
 }
 
-/// Labels from R (1-based, NA = none) as 0-based ones, `None` where there is no label.
-pub fn labels(name: &str, object: &Robj, limit: usize) -> Result<Vec<Option<u32>>> {
+/// Labels from R (1-based, NA = none) as 0-based ones, [`UNLABELLED`] where there is none.
+pub fn labels(name: &str, object: &Robj, limit: usize) -> Result<Vec<u32>> {
     let values = object.as_integer_slice().ok_or_else(|| wrong(name, "a vector of integers"))?;
     let checked = values.iter().map(|&value| match usize::try_from(value) {
-        _ if value == i32::MIN => Ok(None),
-        Ok(index) if (1..=limit).contains(&index) => Ok(Some(index as u32 - 1)),
+        _ if value == i32::MIN => Ok(UNLABELLED),
+        Ok(index) if (1..=limit).contains(&index) => Ok(index as u32 - 1),
         _ => Err(CoreError::argument(name, format!("holds the label {value}"), format!("Labels go from 1 to {limit}."))),
     });
     checked.collect()

@@ -55,24 +55,21 @@ fn job(object: &Robj) -> Result<ExternalPtr<Job>> {
     object.clone().try_into().map_err(interface)
 }
 
-/// Where a job stands: `list(done, phase, step, total)`.
+/// Where a job stands: `list(done, phase, step, total)`. What is no job is done: `job_result()` says what is wrong with it.
 #[extendr]
 fn job_poll(object: Robj) -> Robj {
-    outcome(|| {
-        let job = job(&object)?;
-        let (phase, step, total) = job.ctx.progress();
-        let done = job.worker.as_ref().is_none_or(JoinHandle::is_finished);
-        Ok(list!(done = done, phase = phase, step = step as f64, total = total as f64).into())
-    })
+    let (done, (phase, step, total)) = job(&object).map_or((true, (String::new(), 0, 0)), |job| {
+        (job.worker.as_ref().is_none_or(JoinHandle::is_finished), job.ctx.progress())
+    });
+    list!(done = done, phase = phase, step = step as f64, total = total as f64).into()
 }
 
-/// Asks a job to stop and waits until it has.
+/// Asks a job to stop and waits until it has. A job that has ended, or is none, stays as it is.
 #[extendr]
-fn job_cancel(object: Robj) -> Robj {
-    outcome(|| {
-        job(&object)?.addr_mut().stop();
-        Ok(NULL.into())
-    })
+fn job_cancel(object: Robj) {
+    if let Ok(mut job) = job(&object) {
+        job.addr_mut().stop();
+    }
 }
 
 /// Waits for a job and fetches `list(value, phases, choices, warnings)`; a job can be fetched once.

@@ -1,0 +1,109 @@
+//! Preprocessing, SAM and the loadings of one species.
+
+use crate::convert::{SparseSlots, indices_to_r, matrix_from_r, matrix_to_r, neighbours_to_r, rows_to_r};
+use crate::error::{outcome, wrong};
+use crate::job::{Job, Pack};
+use crate::options;
+use extendr_api::prelude::*;
+use ndarray::Array2;
+use samap_core::Result;
+use samap_core::sam::{Preprocessed, loadings, preprocess, run};
+use std::sync::Arc;
+
+/// A preprocessed species, held for R.
+pub type Species = Arc<Preprocessed>;
+
+/// Loadings (genes × components), held for R.
+pub type Loadings = Arc<Array2<f32>>;
+
+/// What R holds behind an external pointer.
+pub fn held<T: Clone + 'static>(argument: &str, object: &Robj) -> Result<T> {
+    let pointer: ExternalPtr<T> = object.clone().try_into().map_err(|_| wrong(argument, "a live pointer of samap"))?;
+    Ok(pointer.addr().clone())
+}
+
+/// Preprocesses counts (dgCMatrix, genes × cells): `list(pointer, means, variances, kept)`.
+#[extendr]
+fn expression_start(counts: Robj, preprocess_options: Robj, threads: i32, memory: f64) -> Robj {
+    outcome(|| {
+        let slots = SparseSlots::of("counts", &counts)?;
+        let options = options::preprocess(&preprocess_options)?;
+        Job::start(threads, memory, vec![counts.clone()], move |ctx| {
+            let done = ctx.phase("preprocess", 1, || preprocess::preprocess(slots.expression("counts")?, &options, ctx))?;
+            Ok(Box::new(move || {
+                let means: Vec<f64> = done.means.iter().map(|&x| f64::from(x)).collect();
+                let variances: Vec<f64> = done.variances.iter().map(|&x| f64::from(x)).collect();
+                let kept = done.kept.clone();
+                let pointer: Robj = ExternalPtr::new(Species::new(done)).into();
+                Ok(list!(pointer = pointer, means = means, variances = variances, kept = kept).into())
+            }) as Pack)
+        })
+    })
+}
+
+/// Runs SAM on a preprocessed species.
+#[extendr]
+fn sam_start(pointer: Robj, sam_options: Robj, knn_options: Robj, threads: i32, memory: f64) -> Robj {
+    outcome(|| {
+        let species: Species = held("pointer", &pointer)?;
+        let seed = crate::convert::Fields::of("sam", &sam_options)?.number("seed")?;
+        let options = options::sam(&sam_options, options::knn(&knn_options, seed)?)?;
+        Job::start(threads, memory, vec![], move |ctx| {
+            let result = run::run(&species, &options, ctx)?;
+            Ok(Box::new(move || {
+                let (index, distance) = neighbours_to_r(&result.neighbours);
+                Ok(list!(
+                    weights = result.weights,
+                    dispersions = result.dispersions,
+                    neighbor_index = index,
+                    neighbor_distance = distance,
+                    scores = matrix_to_r(result.scores.view()),
+                    pcs = matrix_to_r(result.loadings.view()),
+                    ranked_genes = indices_to_r(result.ranked_genes),
+                    weights_per_iteration = rows_to_r(&result.weights_per_iteration)
+                )
+                .into())
+            }) as Pack)
+        })
+    })
+}
+
+/// The loadings the mapping projects through: `list(pointer)`.
+#[extendr]
+fn loadings_start(pointer: Robj, weights: Robj, loadings: Robj, seed: f64, threads: i32, memory: f64) -> Robj {
+    outcome(|| {
+        let species: Species = held("pointer", &pointer)?;
+        let weights = weights.as_real_vector().ok_or_else(|| wrong("weights", "a vector of numbers"))?;
+        let (components, solver) = options::loadings(&loadings)?;
+        Job::start(threads, memory, vec![], move |ctx| {
+            let found = ctx.phase("loadings", 1, || {
+                loadings::mapping_loadings(&species.expression, &weights, components, solver, seed as u64, ctx)
+            })?;
+            Ok(Box::new(move || {
+                let pointer: Robj = ExternalPtr::new(Loadings::new(found)).into();
+                Ok(list!(pointer = pointer).into())
+            }) as Pack)
+        })
+    })
+}
+
+/// Loadings as an R matrix, genes × components.
+#[extendr]
+fn loadings_matrix(pointer: Robj) -> Robj {
+    outcome(|| Ok(matrix_to_r(held::<Loadings>("pointer", &pointer)?.view())))
+}
+
+/// Loadings from an R matrix, genes × components.
+#[extendr]
+fn loadings_from_matrix(matrix: Robj) -> Robj {
+    outcome(|| Ok(ExternalPtr::new(Loadings::new(matrix_from_r("loadings", &matrix)?)).into()))
+}
+
+extendr_module! {
+    mod sam;
+    fn expression_start;
+    fn sam_start;
+    fn loadings_start;
+    fn loadings_matrix;
+    fn loadings_from_matrix;
+}

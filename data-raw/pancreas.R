@@ -3,6 +3,9 @@
 #
 #   Rscript data-raw/pancreas.R            # or, with the files unpacked already: Rscript data-raw/pancreas.R DIR
 
+# R's own library path would give Python the wrong libraries.
+Sys.unsetenv("LD_LIBRARY_PATH")
+
 run <- function(command, ...) {
   status <- system2(command, shQuote(c(...)))
   if (status != 0) stop(command, " failed (status ", status, ")", call. = FALSE)

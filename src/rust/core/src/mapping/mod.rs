@@ -1,1 +1,319 @@
-//! (being written)
+//! The mapping loop. In: the atlases of two or more species (expression, gene weights, neighbours, loadings, groups) and the
+//! homology graph. Out: the stitched graph over the cells of all species, and homology weights refined by expression.
+//!
+//! ```text
+//! homology graph ─▶ project ─▶ cross kNN ─▶ mutual neighbours (of expanded neighbourhoods) ─▶ stitch ─▶ stitched graph
+//!        ▲────────────────────────────── refine by correlated expression ◀──────────────────────┘
+//! ```
+//!
+//! Tarashansky et al. 2021, eLife 10:e66747. Passes count from 1.
+
+mod check;
+pub mod cross_knn;
+pub mod expand;
+pub mod mutual;
+pub mod projection;
+pub mod refine;
+pub mod stitch;
+mod tiles;
+mod xi;
+
+pub use expand::Expansion;
+pub use refine::{EdgeMode, RefineOptions, refine};
+
+use crate::homology::HomologyGraph;
+use crate::knn::{KnnOptions, Neighbours};
+use crate::sparse::{Expression, Graph, row};
+use crate::{Context, Result};
+use mutual::{Cut, Neighbourhood, mutual_graph};
+use ndarray::Array2;
+use projection::{Scaled, project_cross, project_own, prune, scale_edges};
+use std::ops::Range;
+use stitch::{Coordinates, stitch};
+
+/// What the mapping needs of one species.
+#[derive(Debug, Clone, Copy)]
+pub struct Atlas<'a> {
+    /// Preprocessed expression, cells × genes.
+    pub expression: &'a Expression,
+    /// SAM weight of each gene of the atlas.
+    pub weights: &'a [f64],
+    /// Nearest neighbours within the species, the cell itself included.
+    pub neighbours: &'a Neighbours,
+    /// Loadings, genes of the atlas × d.
+    pub loadings: &'a Array2<f32>,
+    /// Column in `expression` of each of the species' genes in the homology graph, in the graph's order.
+    pub gene_columns: &'a [u32],
+    /// Group of each cell: its size is the budget of the cell's neighbourhood.
+    pub groups: &'a [u32],
+}
+
+/// Options of a mapping.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MappingOptions {
+    /// Passes to make.
+    pub n_iterations: usize,
+    /// Neighbours per cell in every other species, K.
+    pub cross_species_k: usize,
+    /// Hops after the first when neighbourhoods are expanded: one for all species or one per species.
+    pub neighborhood_sizes: Vec<usize>,
+    /// Take the cells of its group as a cell's neighbourhood: one for all species or one per species.
+    pub neigh_from_keys: Vec<bool>,
+    /// Normalise homology and keep K partners per pair of species instead of over all.
+    pub pairwise: bool,
+    /// Rescale edges by the correlation of the cells' latent coordinates.
+    pub scale_edges_by_corr: bool,
+    /// Measure of likeness of two genes.
+    pub hom_edge_mode: EdgeMode,
+    /// Refined weights below this become 0.
+    pub hom_edge_thr: f64,
+    /// Least number of tiles into which genes are divided for the refinement.
+    pub n_gene_chunks: usize,
+    /// Include the gene weights in the refined weights.
+    pub wscale: bool,
+    /// How neighbourhoods grow.
+    pub expansion: Expansion,
+    /// Most cells in a neighbourhood; `None`: the size of the cell's group.
+    pub max_neighborhood: Option<usize>,
+    /// How cross-species neighbours are searched.
+    pub knn: KnnOptions,
+    /// Bytes of averaged expression above which the refinement streams genes in tiles.
+    pub correlation_memory: usize,
+    /// Keep the stitched graph of every pass, not of the first and last only.
+    pub keep_iterations: bool,
+}
+
+impl Default for MappingOptions {
+    fn default() -> Self {
+        let refine = RefineOptions::default();
+        MappingOptions {
+            n_iterations: 3,
+            cross_species_k: 20,
+            neighborhood_sizes: vec![3],
+            neigh_from_keys: vec![false],
+            pairwise: true,
+            scale_edges_by_corr: true,
+            hom_edge_mode: refine.mode,
+            hom_edge_thr: refine.threshold,
+            n_gene_chunks: refine.n_gene_chunks,
+            wscale: refine.wscale,
+            expansion: Expansion::Bfs,
+            max_neighborhood: None,
+            knn: KnnOptions::default(),
+            correlation_memory: refine.memory,
+            keep_iterations: false,
+        }
+    }
+}
+
+impl MappingOptions {
+    /// The options of the refinements within a mapping.
+    pub fn refinement(&self) -> RefineOptions {
+        RefineOptions {
+            mode: self.hom_edge_mode,
+            threshold: self.hom_edge_thr,
+            wscale: self.wscale,
+            n_gene_chunks: self.n_gene_chunks,
+            memory: self.correlation_memory,
+        }
+    }
+}
+
+/// An earlier mapping of the same atlases to continue from.
+#[derive(Debug, Clone, Copy)]
+pub struct Start<'a> {
+    /// Passes made.
+    pub passes: usize,
+    /// Stitched graph of the last of them.
+    pub stitched: &'a Graph,
+    /// Refined homology.
+    pub refined: &'a Graph,
+    /// The pass over whose stitched graph it was refined.
+    pub refined_over: usize,
+}
+
+/// One pass.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pass {
+    /// Its number, from 1.
+    pub number: usize,
+    /// Stitched graph, cells × cells of all species: row = source, weights > 0.
+    pub stitched: Graph,
+}
+
+/// A finished mapping.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mapping {
+    /// The first and the last pass made here, or all of them.
+    pub passes: Vec<Pass>,
+    /// Refined homology, over the genes of the homology graph; symmetric, zeros not stored.
+    pub refined: Graph,
+    /// The pass over whose stitched graph it was refined.
+    pub refined_over: usize,
+    /// Latent coordinates of the last pass: cells × (d of species 0, d of species 1, …).
+    pub latent: Array2<f32>,
+    /// First cell of each species, and the number of cells at the end.
+    pub cell_offsets: Vec<usize>,
+}
+
+/// Maps the atlases onto each other: `n_iterations` passes, with a refinement of the homology graph between two passes. After
+/// a first pass that is also the last, one refinement is made for its own sake. With `from`, passes go on where they ended:
+/// one pass continued by two gives the same bits as three.
+///
+/// # Errors
+/// [`crate::Error::Argument`] or [`crate::Error::Shape`] when atlases, homology, options and start do not fit together;
+/// cancelled.
+pub fn run(
+    atlases: &[Atlas],
+    homology: &HomologyGraph,
+    from: Option<Start>,
+    options: &MappingOptions,
+    ctx: &Context,
+) -> Result<Mapping> {
+    check::check(atlases, homology, from.as_ref(), options, ctx)?;
+    let species = atlases.len();
+    let refinement = options.refinement();
+    let refine_over = |stitched: &Graph, pass: usize| {
+        ctx.phase(&format!("pass {pass}: refinement"), species, || {
+            refine(atlases, homology, stitched, &refinement, ctx)
+        })
+    };
+    let made = from.map_or(0, |start| start.passes);
+    let last = made + options.n_iterations;
+    let (mut refined, mut refined_over) = match from {
+        None => (None, 0),
+        Some(start) if start.refined_over == start.passes => (Some(start.refined.clone()), start.passes),
+        Some(start) => (Some(refine_over(start.stitched, start.passes)?), start.passes),
+    };
+    let mut state = Invariant::new(atlases, homology, options, ctx)?;
+    let mut passes: Vec<Pass> = Vec::new();
+    for number in made + 1..=last {
+        let stitched = state.pass(number, refined.as_ref().unwrap_or(&homology.weights), ctx)?;
+        if number < last || number == 1 {
+            refined = Some(refine_over(&stitched, number)?);
+            refined_over = number;
+        }
+        if !options.keep_iterations && passes.len() > 1 {
+            passes.pop();
+        }
+        passes.push(Pass { number, stitched });
+    }
+    let refined = refined.unwrap_or_else(|| homology.weights.clone());
+    Ok(Mapping { passes, refined, refined_over, latent: state.latent, cell_offsets: state.cell_offsets })
+}
+
+/// What stays the same from pass to pass, and the latent space.
+struct Invariant<'a> {
+    atlases: &'a [Atlas<'a>],
+    homology: &'a HomologyGraph,
+    options: &'a MappingOptions,
+    weights: Vec<f64>,
+    cell_offsets: Vec<usize>,
+    scaled: Vec<Scaled<'a>>,
+    neighbourhoods: Vec<Neighbourhood>,
+    latent: Array2<f32>,
+}
+
+impl<'a> Invariant<'a> {
+    fn new(
+        atlases: &'a [Atlas<'a>],
+        homology: &'a HomologyGraph,
+        options: &'a MappingOptions,
+        ctx: &Context,
+    ) -> Result<Self> {
+        let cell_offsets = cell_offsets(atlases);
+        let (scaled, latent) = ctx.phase("projection within species", 1, || {
+            let scaled = atlases.iter().map(|atlas| Scaled::new(atlas, ctx)).collect::<Result<Vec<_>>>()?;
+            let latent = project_own(&scaled, &cell_offsets, ctx)?;
+            Ok((scaled, latent))
+        })?;
+        let neighbourhoods = ctx.phase("neighbourhoods", atlases.len(), || {
+            (0..atlases.len()).map(|s| neighbourhood(&atlases[s], s, options, ctx)).collect()
+        })?;
+        let weights = gene_weights(atlases);
+        Ok(Invariant { atlases, homology, options, weights, cell_offsets, scaled, neighbourhoods, latent })
+    }
+
+    /// One pass over the homology weights `graph`: the stitched graph.
+    fn pass(&mut self, number: usize, graph: &Graph, ctx: &Context) -> Result<Graph> {
+        let (options, species) = (self.options, self.atlases.len());
+        let name = |step: &str| format!("pass {number}: {step}");
+        let pruned = prune(graph, &self.weights);
+        let linked = self.linked(&pruned);
+        let pairs = linked.iter().flatten().filter(|&&linked| linked).count();
+
+        let offsets = (self.homology.offsets.as_slice(), self.cell_offsets.as_slice());
+        ctx.phase(&name("projection"), species * (species - 1), || {
+            project_cross(&self.scaled, &scale_edges(&pruned), offsets, options.pairwise, &mut self.latent, ctx)
+        })?;
+        let blocks = ctx.phase(&name("cross-species neighbours"), pairs, || {
+            let (k, knn) = (options.cross_species_k, &options.knn);
+            cross_knn::cross_knn(&self.latent, &self.cell_offsets, &linked, k, knn, ctx)
+        })?;
+        ctx.phase(&name("mutual neighbours"), species, || {
+            let coordinates = options.scale_edges_by_corr.then(|| Coordinates::new(&self.latent));
+            let cut = Cut { k: options.cross_species_k, per_partner: options.pairwise };
+            let mutual =
+                mutual_graph(&blocks, &self.neighbourhoods, &self.cell_offsets, coordinates.as_ref(), cut, ctx)?;
+            let neighbours: Vec<&Neighbours> = self.atlases.iter().map(|atlas| atlas.neighbours).collect();
+            Ok(stitch(&mutual, &neighbours, &self.cell_offsets, self.denominator()))
+        })
+    }
+
+    /// Most weight a cell's partners can have: K, or K per partner species.
+    fn denominator(&self) -> f64 {
+        let partners = if self.options.pairwise { self.atlases.len() - 1 } else { 1 };
+        (self.options.cross_species_k * partners) as f64
+    }
+
+    /// Which pairs of species share homology.
+    fn linked(&self, pruned: &Graph) -> Vec<Vec<bool>> {
+        let mut linked = vec![vec![false; self.atlases.len()]; self.atlases.len()];
+        for g in 0..pruned.rows() {
+            let a = self.homology.species_of(g);
+            row(pruned, g).0.iter().for_each(|&h| linked[a][self.homology.species_of(h as usize)] = true);
+        }
+        linked
+    }
+}
+
+/// The neighbourhoods of one species.
+fn neighbourhood(atlas: &Atlas, species: usize, options: &MappingOptions, ctx: &Context) -> Result<Neighbourhood> {
+    let found = if per_species(&options.neigh_from_keys, species) {
+        Neighbourhood::of_groups(atlas.groups)
+    } else {
+        let budgets = expand::budgets(atlas.groups, options.max_neighborhood);
+        let size = per_species(&options.neighborhood_sizes, species);
+        Neighbourhood::of_cells(expand::expand(atlas.neighbours, &budgets, size, options.expansion, ctx)?)
+    };
+    ctx.advance(1)?;
+    Ok(found)
+}
+
+/// An option that is given once for all species or once per species.
+fn per_species<T: Copy>(values: &[T], species: usize) -> T {
+    if values.len() == 1 { values[0] } else { values[species] }
+}
+
+/// First cell of each species, and the number of cells at the end.
+fn cell_offsets(atlases: &[Atlas]) -> Vec<usize> {
+    let mut offsets = vec![0];
+    for atlas in atlases {
+        offsets.push(offsets[offsets.len() - 1] + atlas.expression.cells());
+    }
+    offsets
+}
+
+/// Weight of each gene of the homology graph.
+fn gene_weights(atlases: &[Atlas]) -> Vec<f64> {
+    let of_atlas = |atlas: &Atlas| -> Vec<f64> {
+        atlas.gene_columns.iter().map(|&column| atlas.weights[column as usize]).collect()
+    };
+    atlases.iter().flat_map(of_atlas).collect()
+}
+
+/// `n` rows in at most `most` blocks of at least `least` rows. Depends on nothing else, so sums over blocks are reproducible.
+fn row_blocks(n: usize, least: usize, most: usize) -> Vec<Range<usize>> {
+    let size = n.div_ceil(most).max(least);
+    (0..n).step_by(size).map(|start| start..n.min(start + size)).collect()
+}

@@ -1,0 +1,122 @@
+//! Checks that atlases, homology graph, options and start fit together before a mapping.
+
+use super::{Atlas, MappingOptions, Start};
+use crate::homology::HomologyGraph;
+use crate::{Context, Error, Result};
+
+/// Errors when the inputs of a mapping do not fit together; warnings when they do but hardly.
+pub(super) fn check(
+    atlases: &[Atlas],
+    homology: &HomologyGraph,
+    from: Option<&Start>,
+    options: &MappingOptions,
+    ctx: &Context,
+) -> Result<()> {
+    if atlases.len() < 2 {
+        return Err(Error::argument("atlases", format!("{} species", atlases.len()), "Pass two species or more."));
+    }
+    same("species in the homology graph", atlases.len(), homology.species())?;
+    for (species, atlas) in atlases.iter().enumerate() {
+        check_atlas(species, atlas, homology.genes_of(species).len())?;
+    }
+    check_options(atlases, options)?;
+    if let Some(start) = from {
+        let cells: usize = atlases.iter().map(|atlas| atlas.expression.cells()).sum();
+        same("cells in the stitched graph to continue from", cells, start.stitched.rows())?;
+        same("genes in the refined graph to continue from", homology.genes(), start.refined.rows())?;
+    }
+    warn_of_small_species(atlases, options, ctx);
+    warn_of_missing_links(homology, ctx);
+    Ok(())
+}
+
+fn same(what: &'static str, expected: usize, found: usize) -> Result<()> {
+    if expected == found {
+        Ok(())
+    } else {
+        Err(Error::shape("mapping", format!("{expected} {what}"), found.to_string()))
+    }
+}
+
+fn check_atlas(species: usize, atlas: &Atlas, homology_genes: usize) -> Result<()> {
+    let (cells, genes) = (atlas.expression.cells(), atlas.expression.genes());
+    let broken =
+        |found: String, remedy: &str| Err(Error::argument("atlases", format!("species {species}: {found}"), remedy));
+    if cells == 0 {
+        return broken("no cells".to_owned(), "Leave the species out or pass its cells.");
+    }
+    same("gene weights", genes, atlas.weights.len())?;
+    same("rows of loadings", genes, atlas.loadings.nrows())?;
+    same("cells with neighbours", cells, atlas.neighbours.cells())?;
+    same("cells with a group", cells, atlas.groups.len())?;
+    same("genes of the species in the homology graph", homology_genes, atlas.gene_columns.len())?;
+    if !atlas.loadings.is_standard_layout() {
+        return broken("loadings are not in row-major layout".to_owned(), "Pass them in standard layout.");
+    }
+    if atlas.weights.iter().any(|w| !w.is_finite() || *w < 0.0) {
+        return broken("a gene weight is negative or not finite".to_owned(), "Run SAM on the species again.");
+    }
+    if atlas.neighbours.indices.iter().any(|&j| j as usize >= cells) {
+        return broken("a neighbour is no cell of the species".to_owned(), "Run SAM on the species again.");
+    }
+    if atlas.groups.iter().any(|&group| group as usize >= cells) {
+        return broken("more groups than cells".to_owned(), "Number the groups from 0, without gaps.");
+    }
+    let mut taken = vec![false; genes];
+    for &column in atlas.gene_columns {
+        match taken.get_mut(column as usize) {
+            Some(taken) if !*taken => *taken = true,
+            _ => {
+                let found = format!("column {column} is given to a homology gene, but is not there or taken already");
+                return broken(found, "Give each gene of the homology graph its own column.");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_options(atlases: &[Atlas], options: &MappingOptions) -> Result<()> {
+    let at_least_1 = [
+        ("n_iterations", options.n_iterations),
+        ("cross_species_k", options.cross_species_k),
+        ("n_gene_chunks", options.n_gene_chunks),
+    ];
+    for (name, value) in at_least_1 {
+        if value == 0 {
+            return Err(Error::argument(name, "0", "Pass 1 or more."));
+        }
+    }
+    if options.hom_edge_thr.is_nan() {
+        return Err(Error::argument("hom_edge_thr", "not a number", "Pass a number."));
+    }
+    let lengths =
+        [("neighborhood_sizes", options.neighborhood_sizes.len()), ("neigh_from_keys", options.neigh_from_keys.len())];
+    for (name, length) in lengths {
+        if length != 1 && length != atlases.len() {
+            let remedy = format!("Pass one for all species or one for each of the {}.", atlases.len());
+            return Err(Error::argument(name, format!("{length} values"), remedy));
+        }
+    }
+    Ok(())
+}
+
+fn warn_of_small_species(atlases: &[Atlas], options: &MappingOptions, ctx: &Context) {
+    for (species, atlas) in atlases.iter().enumerate() {
+        let (cells, k) = (atlas.expression.cells(), options.cross_species_k);
+        if cells < k {
+            ctx.warn(format!(
+                "species {species} has {cells} cells, fewer than the {k} cross-species neighbours asked for"
+            ));
+        }
+    }
+}
+
+fn warn_of_missing_links(homology: &HomologyGraph, ctx: &Context) {
+    let species = homology.species();
+    let pairs = (0..species).flat_map(|a| (a + 1..species).map(move |b| (a, b)));
+    let missing: Vec<String> =
+        pairs.filter(|&(a, b)| !homology.are_linked(a, b)).map(|(a, b)| format!("{a} and {b}")).collect();
+    if !missing.is_empty() {
+        ctx.warn(format!("no homology, and so no cross-species edges, between species {}", missing.join(", ")));
+    }
+}

@@ -1,0 +1,353 @@
+//! Refinement of the homology graph by correlated expression. In: the stitched graph, expression of every species, the original
+//! homology graph. Out: a graph over the same genes whose weights are correlations.
+//!
+//! X̄_ig = Σ_j A_ij x_jg / Σ_j A_ij, j over the cells of gene g's species, is gene g as seen from cell i of any species. The
+//! weight of the edge (g ∈ a, h ∈ b) is the correlation of X̄_g and X̄_h over the cells of a and b.
+//!
+//! Pearson's correlation needs sums only: cells are averaged eight at a time and forgotten. Chatterjee's ξ sorts whole genes,
+//! so X̄ is held for as many genes at a time as the memory allows. What is held together never changes a bit of the result.
+
+use super::tiles::{Tile, tiles};
+use super::xi::xi;
+use super::{Atlas, row_blocks};
+use crate::homology::HomologyGraph;
+use crate::sparse::{Column, Csr, Graph, graph_from_rows, row};
+use crate::{Context, Error, Result, with_expression};
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Cells averaged at a time: one cache line of `f64`.
+pub(super) const LANES: usize = 8;
+/// Most blocks of cells per species whose sums exist at the same time.
+const BLOCKS: usize = 32;
+/// A variance below this share of the mean square is rounding: the gene is constant.
+const CONSTANT: f64 = 1e-13;
+/// Cells whose weights to a species sum to less have no neighbours there.
+const NO_NEIGHBOURS: f64 = 1e-3;
+
+/// What measures how alike two genes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EdgeMode {
+    /// Pearson correlation.
+    #[default]
+    Pearson,
+    /// Chatterjee's ξ from the gene of lower index to the other.
+    Xi,
+}
+
+/// Options of a refinement.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RefineOptions {
+    /// Measure of likeness.
+    pub mode: EdgeMode,
+    /// Correlations below this become 0, which is no edge.
+    pub threshold: f64,
+    /// Weight √(r √(w_g w_h)) instead of r, with w the gene weights.
+    pub wscale: bool,
+    /// Least number of tiles into which the genes are divided.
+    pub n_gene_chunks: usize,
+    /// Above this many bytes of averaged expression, genes are streamed in tiles that fit the run's memory budget.
+    pub memory: usize,
+}
+
+impl Default for RefineOptions {
+    fn default() -> Self {
+        RefineOptions {
+            mode: EdgeMode::Pearson,
+            threshold: 0.0,
+            wscale: false,
+            n_gene_chunks: 1,
+            memory: 2_000_000_000,
+        }
+    }
+}
+
+/// The refined graph: every edge of the homology graph between two genes of positive weight, weighted by the correlation of
+/// their averaged expression over `stitched` (cells × cells of all species). Symmetric; edges of weight 0 are not stored.
+///
+/// # Errors
+/// [`Error::Shape`] when the stitched graph is not over the cells of the atlases; cancelled.
+pub fn refine(
+    atlases: &[Atlas],
+    homology: &HomologyGraph,
+    stitched: &Graph,
+    options: &RefineOptions,
+    ctx: &Context,
+) -> Result<Graph> {
+    let species = Cells::new(atlases, stitched)?;
+    let weights = super::gene_weights(atlases);
+    let active = |&(g, h, _): &(u32, u32, f64)| weights[g as usize] > 0.0 && weights[h as usize] > 0.0;
+    let edges: Vec<(u32, u32)> = homology.edges().filter(active).map(|(g, h, _)| (g, h)).collect();
+    let mut correlations = vec![0.0; edges.len()];
+    for tile in tiles(&edges, homology.genes(), capacity(&species, &edges, homology.genes(), options, ctx)) {
+        let averages = Averages::new(&species, homology, &tile);
+        let found = match options.mode {
+            EdgeMode::Pearson => averages.pearson(ctx)?,
+            EdgeMode::Xi => averages.xi(ctx)?,
+        };
+        tile.edges.iter().zip(found).for_each(|(&edge, r)| correlations[edge as usize] = r);
+    }
+    // Edges come by ascending (g, h) with g < h: a row receives its earlier partners before its later ones.
+    let mut rows = vec![Vec::new(); homology.genes()];
+    for (&(g, h), &r) in edges.iter().zip(&correlations) {
+        let weight = edge_weight(r, weights[g as usize] * weights[h as usize], options);
+        if weight != 0.0 {
+            rows[g as usize].push((h, weight));
+            rows[h as usize].push((g, weight));
+        }
+    }
+    Ok(graph_from_rows(homology.genes(), rows))
+}
+
+/// r, 0 below the threshold; √(r √(w_g w_h)) with `wscale`.
+fn edge_weight(r: f64, product_of_weights: f64, options: &RefineOptions) -> f64 {
+    if r.is_nan() || r < options.threshold {
+        0.0
+    } else if options.wscale {
+        (r.max(0.0) * product_of_weights.sqrt()).sqrt()
+    } else {
+        r
+    }
+}
+
+/// How many genes to hold at a time.
+fn capacity(species: &Cells, edges: &[(u32, u32)], genes: usize, options: &RefineOptions, ctx: &Context) -> usize {
+    let mut active = vec![false; genes];
+    edges.iter().for_each(|&(g, h)| (active[g as usize], active[h as usize]) = (true, true));
+    let genes = active.iter().filter(|&&active| active).count().max(1);
+    let bytes_per_gene = 8 * match options.mode {
+        EdgeMode::Pearson => BLOCKS * (2 + edges.len() / genes),
+        EdgeMode::Xi => species.offsets[species.offsets.len() - 1],
+    };
+    let need = bytes_per_gene.saturating_mul(genes);
+    let fits = need <= options.memory;
+    let (chosen, all) = if fits { ("dense", genes) } else { ("streamed", ctx.memory() / bytes_per_gene.max(1)) };
+    let compared = if fits { "at most" } else { "more than" };
+    let reason = format!("{genes} genes need {need} bytes at a time, {compared} {}", options.memory);
+    ctx.choose("refinement", chosen, reason);
+    all.min(genes.div_ceil(options.n_gene_chunks.max(1))).max(2)
+}
+
+/// The stitched graph and the expression it averages.
+struct Cells<'a> {
+    atlases: &'a [Atlas<'a>],
+    stitched: &'a Graph,
+    /// First cell of each species, and the number of cells at the end.
+    offsets: Vec<usize>,
+}
+
+impl<'a> Cells<'a> {
+    fn new(atlases: &'a [Atlas<'a>], stitched: &'a Graph) -> Result<Self> {
+        let offsets = super::cell_offsets(atlases);
+        let cells = offsets[atlases.len()];
+        if stitched.shape() != (cells, cells) {
+            let found = format!("{} × {}", stitched.rows(), stitched.cols());
+            return Err(Error::shape("refining the homology graph", format!("a graph of {cells} cells"), found));
+        }
+        Ok(Cells { atlases, stitched, offsets })
+    }
+
+    fn of(&self, species: usize) -> Range<usize> {
+        self.offsets[species]..self.offsets[species + 1]
+    }
+}
+
+/// Averages the genes of one tile.
+struct Averages<'a> {
+    cells: &'a Cells<'a>,
+    tile: &'a Tile,
+    /// Per species, the slot of each expression column: its gene's place in the tile. Columns outside of the tile share one
+    /// slot after the last, which nobody reads: cheaper than asking for each entry.
+    slots: Vec<Vec<u32>>,
+    /// Species of the two genes of each edge.
+    ends: Vec<(usize, usize)>,
+    /// Slots of the two genes of each edge.
+    pairs: Vec<(usize, usize)>,
+}
+
+impl<'a> Averages<'a> {
+    fn new(cells: &'a Cells<'a>, homology: &HomologyGraph, tile: &'a Tile) -> Self {
+        let unread = tile.genes.len() as u32;
+        let mut slots: Vec<Vec<u32>> = cells.atlases.iter().map(|a| vec![unread; a.expression.genes()]).collect();
+        for (slot, &gene) in tile.genes.iter().enumerate() {
+            let species = homology.species_of(gene as usize);
+            let column = cells.atlases[species].gene_columns[gene as usize - homology.offsets[species]];
+            slots[species][column as usize] = slot as u32;
+        }
+        let species = |slot: u32| homology.species_of(tile.genes[slot as usize] as usize);
+        let ends = tile.pairs.iter().map(|&(g, h)| (species(g), species(h))).collect();
+        let pairs = tile.pairs.iter().map(|&(g, h)| (g as usize, h as usize)).collect();
+        Averages { cells, tile, slots, ends, pairs }
+    }
+
+    /// X̄ of up to eight cells: `sums[slot · 8 + lane]`.
+    fn average(&self, cells: Range<usize>, sums: &mut [f64]) {
+        sums.fill(0.0);
+        for (lane, cell) in cells.enumerate() {
+            let (columns, weights) = row(self.cells.stitched, cell);
+            for (species, atlas) in self.cells.atlases.iter().enumerate() {
+                let range = self.cells.of(species);
+                let first = columns.partition_point(|&j| (j as usize) < range.start);
+                let end = columns.partition_point(|&j| (j as usize) < range.end);
+                let edges = (&columns[first..end], &weights[first..end]);
+                with_expression!(atlas.expression, x => {
+                    add_average(x, edges, range.start, &self.slots[species], lane, sums);
+                });
+            }
+        }
+    }
+
+    /// Pearson correlation per edge of the tile; 0 if a gene is constant.
+    fn pearson(&self, ctx: &Context) -> Result<Vec<f64>> {
+        let (genes, species) = (self.tile.genes.len(), self.cells.atlases.len());
+        let mut by_species = vec![Moments::new(genes, 0); species];
+        let mut products = vec![0.0; self.pairs.len()];
+        for (s, total) in by_species.iter_mut().enumerate() {
+            let edges: Vec<usize> =
+                (0..self.pairs.len()).filter(|&e| self.ends[e].0 == s || self.ends[e].1 == s).collect();
+            let range = self.cells.of(s);
+            let blocks = row_blocks(range.len(), 8 * LANES, BLOCKS);
+            let of_block = |block: Range<usize>| {
+                ctx.check()?;
+                Ok(self.moments(block.start + range.start..block.end + range.start, &edges))
+            };
+            let found: Vec<Moments> = blocks.into_par_iter().map(of_block).collect::<Result<_>>()?;
+            for block in found {
+                total.add(&block);
+                edges.iter().zip(&block.products).for_each(|(&e, product)| products[e] += product);
+            }
+            ctx.advance(1)?;
+        }
+        Ok((0..self.pairs.len()).map(|e| self.correlation(e, products[e], &by_species)).collect())
+    }
+
+    /// Sums over some cells of one species, for the edges that concern them.
+    fn moments(&self, cells: Range<usize>, edges: &[usize]) -> Moments {
+        let mut moments = Moments::new(self.tile.genes.len(), edges.len());
+        let mut values = vec![0.0; (self.tile.genes.len() + 1) * LANES];
+        let mut start = cells.start;
+        while start < cells.end {
+            let end = cells.end.min(start + LANES);
+            self.average(start..end, &mut values);
+            let lanes = values.as_chunks::<LANES>().0;
+            for (slot, x) in lanes[..self.tile.genes.len()].iter().enumerate() {
+                moments.sum[slot] += x.iter().sum::<f64>();
+                moments.squares[slot] += inner(x, x);
+            }
+            for (product, &e) in moments.products.iter_mut().zip(edges) {
+                let (g, h) = self.pairs[e];
+                *product += inner(&lanes[g], &lanes[h]);
+            }
+            start = end;
+        }
+        moments
+    }
+
+    fn correlation(&self, edge: usize, product: f64, by_species: &[Moments]) -> f64 {
+        let ((a, b), (g, h)) = (self.ends[edge], self.pairs[edge]);
+        let n = (self.cells.of(a).len() + self.cells.of(b).len()) as f64;
+        let mean = |slot: usize| (by_species[a].sum[slot] + by_species[b].sum[slot]) / n;
+        let variance = |slot: usize| {
+            let square = (by_species[a].squares[slot] + by_species[b].squares[slot]) / n;
+            let variance = square - mean(slot) * mean(slot);
+            if variance <= CONSTANT * square { 0.0 } else { variance }
+        };
+        let (x, y) = (variance(g), variance(h));
+        if x == 0.0 || y == 0.0 { 0.0 } else { (product / n - mean(g) * mean(h)) / (x.sqrt() * y.sqrt()) }
+    }
+
+    /// Chatterjee's ξ per edge of the tile.
+    fn xi(&self, ctx: &Context) -> Result<Vec<f64>> {
+        let genes = self.tile.genes.len();
+        let of_species = |s: usize| -> Result<Vec<f64>> {
+            let range = self.cells.of(s);
+            let mut held = vec![0.0; range.len().div_ceil(LANES) * genes * LANES];
+            held.par_chunks_mut((genes * LANES).max(1)).enumerate().try_for_each_init(
+                || vec![0.0; (genes + 1) * LANES],
+                |values, (block, out)| {
+                    ctx.check()?;
+                    let start = range.start + block * LANES;
+                    self.average(start..range.end.min(start + LANES), values);
+                    out.copy_from_slice(&values[..genes * LANES]);
+                    Ok(())
+                },
+            )?;
+            ctx.advance(1)?;
+            Ok(held)
+        };
+        let held: Vec<Vec<f64>> = (0..self.cells.atlases.len()).map(of_species).collect::<Result<_>>()?;
+        let of_edge = |e: usize| {
+            ctx.check()?;
+            let ((a, b), (g, h)) = (self.ends[e], self.pairs[e]);
+            let over_both =
+                |slot: usize| [a, b].into_iter().flat_map(|s| self.gene(&held[s], s, slot)).collect::<Vec<f64>>();
+            Ok(xi(&over_both(g), &over_both(h)))
+        };
+        (0..self.pairs.len()).into_par_iter().map(of_edge).collect()
+    }
+
+    /// X̄ of a gene over the cells of a species.
+    fn gene<'b>(&self, held: &'b [f64], species: usize, slot: usize) -> impl Iterator<Item = f64> + 'b {
+        let blocks = held.chunks_exact((self.tile.genes.len() * LANES).max(1));
+        blocks.flat_map(move |block| block[slot * LANES..][..LANES].iter().copied()).take(self.cells.of(species).len())
+    }
+}
+
+/// Adds to `sums[slot · 8 + lane]` the average of x over the neighbours given by `edges`, columns among all cells.
+fn add_average<C: Column>(
+    x: &Csr<C>,
+    (neighbours, weights): (&[u32], &[f64]),
+    first_cell: usize,
+    slots: &[u32],
+    lane: usize,
+    sums: &mut [f64],
+) {
+    let total = sum_of_weights(weights);
+    let inverse = if total < NO_NEIGHBOURS { 1.0 } else { 1.0 / total };
+    for (&j, &weight) in neighbours.iter().zip(weights) {
+        let share = weight * inverse;
+        let (columns, values) = row(x, j as usize - first_cell);
+        for (&column, &value) in columns.iter().zip(values) {
+            sums[slots[column.index()] as usize * LANES + lane] += share * f64::from(value);
+        }
+    }
+}
+
+/// The first weight plus the sum of the others in eight partial sums. The order is the reference's: ξ ranks averages that
+/// would be equal without rounding, so that its value moves by some hundredths with the last bit of this sum.
+fn sum_of_weights(weights: &[f64]) -> f64 {
+    let Some((first, others)) = weights.split_first() else { return 0.0 };
+    let (blocks, rest) = others.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for block in blocks {
+        (0..LANES).for_each(|lane| sums[lane] += block[lane]);
+    }
+    let [a, b, c, d, e, f, g, h] = sums;
+    first + rest.iter().fold(((a + b) + (c + d)) + ((e + f) + (g + h)), |sum, weight| sum + weight)
+}
+
+fn inner(x: &[f64; LANES], y: &[f64; LANES]) -> f64 {
+    let mut products = [0.0; LANES];
+    (0..LANES).for_each(|lane| products[lane] = x[lane] * y[lane]);
+    products.iter().sum()
+}
+
+/// Sums of X̄ per gene and of products per edge over some cells.
+#[derive(Clone)]
+struct Moments {
+    sum: Vec<f64>,
+    squares: Vec<f64>,
+    products: Vec<f64>,
+}
+
+impl Moments {
+    fn new(genes: usize, edges: usize) -> Self {
+        Moments { sum: vec![0.0; genes], squares: vec![0.0; genes], products: vec![0.0; edges] }
+    }
+
+    /// Adds the sums per gene.
+    fn add(&mut self, other: &Moments) {
+        self.sum.iter_mut().zip(&other.sum).for_each(|(total, x)| *total += x);
+        self.squares.iter_mut().zip(&other.squares).for_each(|(total, x)| *total += x);
+    }
+}

@@ -1,0 +1,131 @@
+//! The golden atlases as the mapping takes them.
+
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use crate::common::Golden;
+use ndarray::Array2;
+use samap_core::homology::HomologyGraph;
+use samap_core::knn::Neighbours;
+use samap_core::mapping::{Atlas, EdgeMode, MappingOptions};
+use samap_core::sparse::{Expression, Graph, row};
+use std::collections::HashMap;
+
+/// Everything an [`Atlas`] borrows.
+#[derive(Clone)]
+pub struct Species {
+    pub expression: Expression,
+    pub weights: Vec<f64>,
+    pub neighbours: Neighbours,
+    pub loadings: Array2<f32>,
+    pub gene_columns: Vec<u32>,
+    pub groups: Vec<u32>,
+}
+
+impl Species {
+    pub fn atlas(&self) -> Atlas<'_> {
+        Atlas {
+            expression: &self.expression,
+            weights: &self.weights,
+            neighbours: &self.neighbours,
+            loadings: &self.loadings,
+            gene_columns: &self.gene_columns,
+            groups: &self.groups,
+        }
+    }
+}
+
+/// The species of a fixture and its homology graph.
+#[derive(Clone)]
+pub struct Atlases {
+    pub ids: Vec<String>,
+    pub species: Vec<Species>,
+    pub homology: HomologyGraph,
+}
+
+impl Atlases {
+    pub fn of(golden: &Golden) -> Self {
+        let ids = golden.species();
+        let names = golden.strings("mapping/default/homology_genes");
+        let split: Vec<(&str, &str)> = names.iter().map(|name| name.split_once('_').unwrap()).collect();
+        let mut offsets = vec![0];
+        let mut species = Vec::new();
+        for id in &ids {
+            let genes: Vec<&str> = split.iter().filter(|(s, _)| s == id).map(|&(_, gene)| gene).collect();
+            offsets.push(offsets[offsets.len() - 1] + genes.len());
+            species.push(read_species(golden, id, &genes));
+        }
+        let homology = HomologyGraph { offsets, weights: golden.graph("mapping/default/homology_graph") };
+        Atlases { ids, species, homology }
+    }
+
+    pub fn atlases(&self) -> Vec<Atlas<'_>> {
+        self.species.iter().map(Species::atlas).collect()
+    }
+
+    /// First cell of each species, and the number of cells at the end.
+    pub fn cell_offsets(&self) -> Vec<usize> {
+        let mut offsets = vec![0];
+        self.species.iter().for_each(|s| offsets.push(offsets[offsets.len() - 1] + s.expression.cells()));
+        offsets
+    }
+
+    /// Gene weights in the order of the homology graph.
+    pub fn gene_weights(&self) -> Vec<f64> {
+        self.species.iter().flat_map(|s| s.gene_columns.iter().map(|&c| s.weights[c as usize])).collect()
+    }
+}
+
+fn read_species(golden: &Golden, id: &str, genes: &[&str]) -> Species {
+    let path = |name: &str| format!("species/{id}/{name}");
+    let names = golden.strings(&path("genes"));
+    let column: HashMap<&str, u32> = names.iter().enumerate().map(|(i, name)| (name.as_str(), i as u32)).collect();
+    Species {
+        expression: golden.expression(&path("preprocess/X")),
+        weights: golden.f64s(&path("sam/weights")),
+        neighbours: neighbours(&golden.graph(&path("sam/connectivities"))),
+        loadings: golden.dense_f32(&path("PCs_SAMap")),
+        gene_columns: genes.iter().map(|gene| column[gene]).collect(),
+        groups: codes(&golden.strings(&path("cell_type"))),
+    }
+}
+
+/// Number of each label among the sorted labels.
+pub fn codes(labels: &[String]) -> Vec<u32> {
+    let mut sorted: Vec<&String> = labels.iter().collect();
+    sorted.sort();
+    sorted.dedup();
+    labels.iter().map(|label| sorted.binary_search(&label).unwrap() as u32).collect()
+}
+
+/// A graph with the same number of neighbours in every row; the cell itself first, the others by index.
+pub fn neighbours(graph: &Graph) -> Neighbours {
+    let k = row(graph, 0).0.len();
+    let mut indices = Vec::new();
+    for i in 0..graph.rows() {
+        let columns = row(graph, i).0;
+        assert_eq!(columns.len(), k);
+        assert!(columns.contains(&(i as u32)));
+        indices.push(i as u32);
+        indices.extend(columns.iter().filter(|&&j| j as usize != i));
+    }
+    Neighbours { k, distances: vec![0.0; indices.len()], indices }
+}
+
+/// Options of the recorded runs.
+pub fn options_of(run: &str, species: usize) -> MappingOptions {
+    let default = MappingOptions::default();
+    match run {
+        "default" => default,
+        "not_pairwise" => MappingOptions { pairwise: false, ..default },
+        "no_corr_scaling" => MappingOptions { scale_edges_by_corr: false, hom_edge_thr: 0.2, ..default },
+        "neigh_from_keys" => MappingOptions { neigh_from_keys: (0..species).map(|s| s == 0).collect(), ..default },
+        "xi" => MappingOptions { hom_edge_mode: EdgeMode::Xi, n_iterations: 2, ..default },
+        "k10_nh1" => MappingOptions { cross_species_k: 10, neighborhood_sizes: vec![1], ..default },
+        "gene_chunks" => MappingOptions { n_gene_chunks: 3, ..default },
+        _ => panic!("unknown run {run}"),
+    }
+}
+
+/// The recorded runs.
+pub const RUNS: [&str; 7] =
+    ["default", "not_pairwise", "no_corr_scaling", "neigh_from_keys", "xi", "k10_nh1", "gene_chunks"];

@@ -19,7 +19,7 @@ const TOLERANCE: f64 = 1e-4;
 const BLOCK: usize = 4096;
 const STREAM: u64 = 0x6569_6700;
 
-/// `count` eigenvectors of `apply`, which writes the operator's image of its first argument into the second.
+/// `count` (at most [`KEPT`]) eigenvectors of `apply`, which writes the operator's image of its first argument into the second.
 /// What has not converged after the last restart is returned as it is: a start for a layout need not be exact.
 pub(super) fn leading(
     n: usize,
@@ -30,7 +30,7 @@ pub(super) fn leading(
     ctx: &Context,
 ) -> Result<Vec<Vec<f64>>> {
     let size = BASIS.min(n.saturating_sub(deflate.len()));
-    let count = count.min(size);
+    let count = count.min(size).min(KEPT);
     if count == 0 {
         return Ok(Vec::new());
     }
@@ -44,7 +44,8 @@ pub(super) fn leading(
     let mut next = random();
     orthogonalise(&mut next, deflate);
     normalise(&mut next);
-    for restart in 0..RESTARTS {
+    let mut restarts = 0;
+    loop {
         ctx.check()?;
         let mut residual = 0.0;
         while basis.len() < size {
@@ -69,15 +70,14 @@ pub(super) fn leading(
         let (values, vectors) = decompose(projected.as_ref())?;
         let off = |i: usize| (residual * vectors[(size - 1, i)]).abs();
         let converged = (0..count).all(|i| off(i) <= TOLERANCE * values[0].abs());
-        let keep = if converged || restart + 1 == RESTARTS || size < BASIS { count } else { KEPT.max(count) };
-        basis = combine(&basis, vectors.as_ref(), keep);
-        if keep == count && (converged || restart + 1 == RESTARTS || size < BASIS) {
-            return Ok(basis);
+        if converged || restarts == RESTARTS || size < BASIS {
+            return Ok(combine(&basis, vectors.as_ref(), count));
         }
+        restarts += 1;
+        basis = combine(&basis, vectors.as_ref(), KEPT);
         projected.fill(0.0);
-        (0..keep).for_each(|i| projected[(i, i)] = values[i]);
+        (0..KEPT).for_each(|i| projected[(i, i)] = values[i]);
     }
-    Ok(basis)
 }
 
 /// Eigenvalues, largest first, and eigenvectors in columns. Sequential, since the sums of the parallel form depend on threads.

@@ -73,7 +73,7 @@ impl Default for UmapOptions {
 }
 
 impl UmapOptions {
-    /// Epochs that a layout of `cells` cells takes; [`umap`] advances the context once per epoch.
+    /// Epochs that a layout of `cells` cells takes; [`umap`] advances the context once per epoch (the first one draws nothing).
     pub fn epochs(&self, cells: usize) -> usize {
         self.n_epochs.unwrap_or(if cells <= 10_000 { 500 } else { 200 })
     }

@@ -82,7 +82,9 @@ pub fn indices(name: &str, object: &Robj, limit: usize) -> Result<Vec<u32>> {
     let values = object.as_integer_slice().ok_or_else(|| wrong(name, "a vector of integers"))?;
     let checked = values.iter().map(|&value| match usize::try_from(value) {
         Ok(index) if (1..=limit).contains(&index) => Ok(index as u32 - 1),
-        _ => Err(CoreError::argument(name, format!("holds the index {value}"), format!("Indices go from 1 to {limit}."))),
+        _ => {
+            Err(CoreError::argument(name, format!("holds the index {value}"), format!("Indices go from 1 to {limit}.")))
+        }
     });
     checked.collect()
 }
@@ -93,7 +95,9 @@ pub fn labels(name: &str, object: &Robj, limit: usize) -> Result<Vec<u32>> {
     let checked = values.iter().map(|&value| match usize::try_from(value) {
         _ if value == i32::MIN => Ok(UNLABELLED),
         Ok(index) if (1..=limit).contains(&index) => Ok(index as u32 - 1),
-        _ => Err(CoreError::argument(name, format!("holds the label {value}"), format!("Labels go from 1 to {limit}."))),
+        _ => {
+            Err(CoreError::argument(name, format!("holds the label {value}"), format!("Labels go from 1 to {limit}.")))
+        }
     });
     checked.collect()
 }
@@ -166,7 +170,11 @@ pub fn graph_from_r(argument: &str, object: &Robj) -> Result<Graph> {
 pub fn graph_to_r(graph: &Graph) -> Result<Robj> {
     if graph.nnz() > i32::MAX as usize {
         let found = format!("has {} entries", graph.nnz());
-        return Err(CoreError::argument("graph", found, "A dgCMatrix holds at most 2^31 - 1: map fewer cells at once."));
+        return Err(CoreError::argument(
+            "graph",
+            found,
+            "A dgCMatrix holds at most 2^31 - 1: map fewer cells at once.",
+        ));
     }
     let csc = graph.to_csc();
     let dim = vec![graph.rows() as i32, graph.cols() as i32];

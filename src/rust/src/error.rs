@@ -17,7 +17,9 @@ pub fn outcome(work: impl FnOnce() -> samap_core::Result<Robj>) -> Robj {
 /// `list(kind, argument, message, found, remedy)` of an error of the engine.
 pub fn describe(error: &CoreError) -> List {
     let (argument, found, remedy) = match error {
-        CoreError::Argument { argument, found, remedy } => (Some(argument.clone()), found.clone(), Some(remedy.clone())),
+        CoreError::Argument { argument, found, remedy } => {
+            (Some(argument.clone()), found.clone(), Some(remedy.clone()))
+        }
         CoreError::Parse { found, remedy, .. } => (None, found.clone(), Some(remedy.clone())),
         CoreError::Shape { found, .. } => (None, found.clone(), None),
         CoreError::Device { reason, .. } | CoreError::Numerical { reason, .. } => (None, reason.clone(), None),

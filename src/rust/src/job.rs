@@ -86,7 +86,9 @@ fn job_result(object: Robj) -> Robj {
             let value = result?()?;
             Ok(list!(value = value, phases = phases(&ctx), choices = choices(&ctx), warnings = ctx.warnings()).into())
         }),
-        Ok((None, _)) => outcome(|| Err(CoreError::argument("job", "was fetched or cancelled before", "Start it again."))),
+        Ok((None, _)) => {
+            outcome(|| Err(CoreError::argument("job", "was fetched or cancelled before", "Start it again.")))
+        }
     }
 }
 

@@ -1,7 +1,10 @@
 //! Nearest neighbours. In: queries (n × d) and a database (m × d), `f32`, one row per cell. Out: k neighbours per query,
 //! nearest first, ties by index; distances are computed in `f64` from the `f32` coordinates whatever the search was.
 
+mod candidates;
 mod exact;
+mod hnsw;
+mod ivf;
 mod points;
 
 use crate::{Context, Error, Result};
@@ -85,8 +88,8 @@ impl Neighbours {
     }
 
     /// From n × k pairs, cell by cell.
-    fn from_pairs<'a>(k: usize, pairs: impl Iterator<Item = &'a (f64, u32)>) -> Self {
-        let (distances, indices) = pairs.copied().unzip();
+    fn from_pairs(k: usize, pairs: impl Iterator<Item = (f64, u32)>) -> Self {
+        let (distances, indices) = pairs.unzip();
         Neighbours { k, indices, distances }
     }
 
@@ -123,10 +126,31 @@ pub fn search(
             "Ask for at least 1 and at most as many neighbours as there are cells.",
         ));
     }
-    let _ = options;
     let queries = Points::new("queries", queries, metric)?;
     let database = Points::new("database", database, metric)?;
-    exact::search(&queries, &database, k, ctx)
+    match choose(options, m, d, ctx) {
+        Method::Exact | Method::Auto => exact::search(&queries, &database, k, ctx),
+        Method::InvertedFile => ivf::search(&queries, &database, k, options, ctx),
+        Method::Hnsw => hnsw::search(&queries, &database, k, options, ctx),
+    }
+}
+
+/// The method that will be used; without coordinates only the exact one works.
+fn choose(options: &KnnOptions, m: usize, d: usize, ctx: &Context) -> Method {
+    if d == 0 {
+        return Method::Exact;
+    }
+    if options.method != Method::Auto {
+        return options.method;
+    }
+    let limit = options.exact_limit;
+    if m <= limit {
+        ctx.choose("knn", "exact", format!("{m} cells to search among, at most {limit}"));
+        Method::Exact
+    } else {
+        ctx.choose("knn", "inverted file", format!("{m} cells to search among, more than {limit}"));
+        Method::InvertedFile
+    }
 }
 
 /// The `k` nearest rows for every row of `points` (n × d): the row itself first, at distance 0 even where it is a zero

@@ -130,12 +130,11 @@ fn square_distance(x: &[f32], y: &[f32]) -> f64 {
 
 fn lanes(x: &[f32], y: &[f32], term: impl Fn(f32, f32) -> f64) -> f64 {
     let mut sums = [0.0; 8];
-    let (x_chunks, y_chunks) = (x.chunks_exact(8), y.chunks_exact(8));
-    let tail: f64 = x_chunks.remainder().iter().zip(y_chunks.remainder()).map(|(&x, &y)| term(x, y)).sum();
-    for (x, y) in x_chunks.zip(y_chunks) {
+    let ((x_chunks, x_tail), (y_chunks, y_tail)) = (x.as_chunks::<8>(), y.as_chunks::<8>());
+    for (x, y) in x_chunks.iter().zip(y_chunks) {
         for lane in 0..8 {
             sums[lane] += term(x[lane], y[lane]);
         }
     }
-    sums.iter().sum::<f64>() + tail
+    sums.iter().sum::<f64>() + x_tail.iter().zip(y_tail).map(|(&x, &y)| term(x, y)).sum::<f64>()
 }

@@ -151,3 +151,111 @@ fn no_queries_and_no_coordinates() {
         assert_eq!(found.indices, [0u32, 1].repeat(6));
     }
 }
+
+fn recall(found: &Neighbours, truth: &Neighbours) -> f64 {
+    let shared = |i: usize| found.of(i).0.iter().filter(|j| truth.of(i).0.contains(j)).count();
+    (0..truth.cells()).map(shared).sum::<usize>() as f64 / truth.indices.len() as f64
+}
+
+#[test]
+fn approximate_searches_find_almost_all() {
+    let ctx = Context::default();
+    let points = clustered(6000, 30, 20, 8);
+    for metric in METRICS {
+        let truth = search_self(points.view(), 20, metric, &exact(), &ctx).unwrap();
+        for method in [Method::InvertedFile, Method::Hnsw] {
+            let options = KnnOptions { method, hnsw_m: 16, hnsw_ef_construction: 60, hnsw_ef: 60, ..exact() };
+            let found = search_self(points.view(), 20, metric, &options, &ctx).unwrap();
+            let recall = recall(&found, &truth);
+            assert!(recall >= 0.99, "{method:?}, {metric:?}: recall {recall}");
+        }
+    }
+}
+
+#[test]
+fn all_lists_probed_is_exact() {
+    let ctx = Context::default();
+    let points = clustered(900, 6, 4, 9);
+    for metric in METRICS {
+        let truth = search(points.view(), points.view(), 10, metric, &exact(), &ctx).unwrap();
+        let options = KnnOptions { method: Method::InvertedFile, probe: 1.0, ..KnnOptions::default() };
+        assert_eq!(search(points.view(), points.view(), 10, metric, &options, &ctx).unwrap(), truth);
+    }
+}
+
+#[test]
+fn approximate_searches_do_not_depend_on_threads() {
+    let points = clustered(2000, 12, 6, 10);
+    for method in [Method::InvertedFile, Method::Hnsw] {
+        let options = KnnOptions { method, hnsw_m: 8, hnsw_ef_construction: 30, hnsw_ef: 30, ..exact() };
+        let with = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| search_self(points.view(), 15, Metric::Cosine, &options, &Context::default()).unwrap())
+        };
+        assert_eq!(with(1), with(2), "{method:?}");
+        assert_eq!(with(1), with(8), "{method:?}");
+    }
+}
+
+#[test]
+fn approximate_searches_fill_every_row() {
+    let ctx = Context::default();
+    let mut points = clustered(400, 4, 2, 11);
+    points.slice_mut(s![..300, ..]).fill(0.0);
+    for method in [Method::InvertedFile, Method::Hnsw] {
+        for metric in METRICS {
+            let options = KnnOptions { method, probe: 1e-9, hnsw_m: 2, hnsw_ef_construction: 2, hnsw_ef: 1, ..exact() };
+            for k in [1, 50, 400] {
+                let found = search_self(points.view(), k, metric, &options, &ctx).unwrap();
+                for i in 0..400 {
+                    let mut row = found.of(i).0.to_vec();
+                    row.sort_unstable();
+                    row.dedup();
+                    assert_eq!(row.len(), k, "{method:?}, {metric:?}, row {i}");
+                }
+            }
+        }
+        let options = KnnOptions { method, ..exact() };
+        let one = points.slice(s![300..301, ..]);
+        assert_eq!(search(one, one, 1, Metric::Cosine, &options, &ctx).unwrap().indices, [0]);
+    }
+}
+
+#[test]
+fn unusable_options_are_named() {
+    let points = clustered(10, 2, 1, 12);
+    let message = |options: KnnOptions| {
+        search(points.view(), points.view(), 2, Metric::Cosine, &options, &Context::default()).unwrap_err().to_string()
+    };
+    let hnsw = || KnnOptions { method: Method::Hnsw, ..KnnOptions::default() };
+    assert!(message(KnnOptions { hnsw_m: 257, ..hnsw() }).contains("`hnsw_m`: it is 257"));
+    assert!(message(KnnOptions { hnsw_m: 1, ..hnsw() }).contains("hnsw_m"));
+    assert!(message(KnnOptions { hnsw_ef_construction: 0, ..hnsw() }).contains("hnsw_ef_construction"));
+    for probe in [0.0, 1.1, f64::NAN] {
+        let options = KnnOptions { method: Method::InvertedFile, probe, ..KnnOptions::default() };
+        assert!(message(options).contains("`probe`"));
+    }
+}
+
+#[test]
+fn the_automatic_choice_is_recorded() {
+    let points = clustered(100, 3, 2, 13);
+    let ctx = Context::default();
+    for (exact_limit, chosen) in [(100, "exact"), (99, "inverted file")] {
+        let options = KnnOptions { exact_limit, ..KnnOptions::default() };
+        search_self(points.view(), 5, Metric::Cosine, &options, &ctx).unwrap();
+        assert_eq!(ctx.choices().last().unwrap().chosen, chosen);
+    }
+}
+
+#[test]
+fn cancelling_stops_every_search() {
+    let points = clustered(50, 3, 2, 14);
+    for method in [Method::Exact, Method::InvertedFile, Method::Hnsw] {
+        let ctx = Context::default();
+        ctx.cancel();
+        let options = KnnOptions { method, ..KnnOptions::default() };
+        let stopped = search_self(points.view(), 5, Metric::Cosine, &options, &ctx);
+        assert!(matches!(stopped, Err(Error::Cancelled)));
+    }
+}

@@ -1,0 +1,160 @@
+//! Candidates by `f32` scores, kept with a margin and measured in `f64`. In: scaled rows and tiles of scores. Out: the k
+//! nearest among all rows that were scored, as if every distance had been computed in `f64`.
+//!
+//! The score is x·y of unit vectors, or x·y − |y|²/2 under Euclid. The rounding error of a dot product of length d is at
+//! most γ_d |x||y| with γ_d = d·u / (1 − d·u), u = 2⁻²⁴ (Higham 2002, section 3.1). Whatever lies within that error of the
+//! k-th best score is measured again, so nothing that belongs to the result is ever dropped.
+
+use super::Metric;
+use super::points::Points;
+use faer::{Accum, MatMut, MatRef, Par, linalg::matmul::matmul};
+use rayon::prelude::*;
+
+/// Rows per parallel block.
+const BLOCK: usize = 256;
+
+/// The database, scaled for the matrix product.
+pub(super) struct Scaled<'a> {
+    /// The rows as they were given.
+    pub(super) points: &'a Points<'a>,
+    /// m × d scaled coordinates.
+    pub(super) rows: Vec<f32>,
+    /// |y|²/2 of each scaled row under Euclid, else empty.
+    pub(super) halves: Vec<f32>,
+    centre: Vec<f64>,
+    scale: f64,
+}
+
+impl<'a> Scaled<'a> {
+    /// Scales `points` such that no row of theirs or of `queries` is longer than 1.
+    pub(super) fn new(points: &'a Points<'a>, queries: &Points) -> Self {
+        let euclidean = points.metric() == Metric::Euclidean;
+        let centre = if euclidean { points.centre() } else { Vec::new() };
+        let longest = points.largest_square(&centre).max(queries.largest_square(&centre)).sqrt();
+        let scale = if longest > 0.0 { 1.0 / longest } else { 1.0 };
+        let mut scaled = Scaled { points, rows: Vec::new(), halves: Vec::new(), centre, scale };
+        let d = points.dimension();
+        scaled.rows = vec![0.0; points.count() * d];
+        let (centre, scale) = (&scaled.centre, scaled.scale);
+        if d > 0 {
+            let write = |(i, row): (usize, &mut [f32])| points.write_scaled(i, centre, scale, row);
+            scaled.rows.par_chunks_mut(d).enumerate().with_min_len(BLOCK).for_each(write);
+        }
+        if euclidean && d > 0 {
+            let half = |row: &[f32]| 0.5 * row.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>();
+            scaled.halves = scaled.rows.par_chunks(d).map(|row| half(row) as f32).collect();
+        }
+        scaled
+    }
+
+    /// The `chosen` rows of `queries`, scaled like the database.
+    pub(super) fn scale(&self, queries: &Points, chosen: &[usize]) -> Vec<f32> {
+        let d = queries.dimension();
+        let mut block = vec![0.0; chosen.len() * d];
+        for (&i, row) in chosen.iter().zip(block.chunks_mut(d.max(1))) {
+            queries.write_scaled(i, &self.centre, self.scale, row);
+        }
+        block
+    }
+
+    /// More than twice what a score of two rows no longer than 1 can be off by: γ_d, plus the rounding of the scaled
+    /// coordinates, of |y|²/2 and of the sums with it.
+    fn slack(&self) -> f32 {
+        let rounding = f64::from(f32::EPSILON) / 2.0;
+        let terms = (self.points.dimension() + 16) as f64 * rounding;
+        (2.5 * terms / (1.0 - terms).max(0.5)) as f32
+    }
+}
+
+/// What may still be among the k nearest of one query.
+pub(super) struct Best<'q> {
+    query: usize,
+    queries: &'q Points<'q>,
+    database: &'q Points<'q>,
+    k: usize,
+    slack: f32,
+    /// A lower score cannot be among the k best any more.
+    threshold: f32,
+    pending: Vec<(f32, u32)>,
+    /// At most k, measured exactly; only used when too many are pending.
+    measured: Vec<(f64, u32)>,
+}
+
+impl<'q> Best<'q> {
+    /// Nothing scored yet for row `query` of `queries`.
+    pub(super) fn new(queries: &'q Points<'q>, query: usize, database: &Scaled<'q>, k: usize) -> Self {
+        let slack = database.slack();
+        let (threshold, pending) = (f32::NEG_INFINITY, Vec::new());
+        Best { query, queries, database: database.points, k, slack, threshold, pending, measured: Vec::new() }
+    }
+
+    fn capacity(&self) -> usize {
+        2 * self.k + 64
+    }
+
+    /// Takes in the scores of the rows `row(0)`, `row(1)`, …
+    pub(super) fn scan(&mut self, scores: &[f32], row: impl Fn(usize) -> u32) {
+        const CHUNK: usize = 32;
+        for (chunk, scores) in scores.chunks(CHUNK).enumerate() {
+            // Without early exit, so that the compiler compares many at a time.
+            if !scores.iter().fold(false, |any, &score| any | (score >= self.threshold)) {
+                continue;
+            }
+            let start = chunk * CHUNK;
+            let near = scores.iter().enumerate().filter(|(_, score)| **score >= self.threshold);
+            self.pending.extend(near.map(|(j, &score)| (score, row(start + j))));
+            if self.pending.len() >= self.capacity() {
+                self.prune();
+            }
+        }
+    }
+
+    /// Raises the threshold to the k-th best score less the slack. Where too much lies within the slack, it is measured.
+    fn prune(&mut self) {
+        let (_, kth, _) = self.pending.select_nth_unstable_by(self.k - 1, |a, b| b.0.total_cmp(&a.0));
+        self.threshold = self.threshold.max(kth.0 - self.slack);
+        let threshold = self.threshold;
+        self.pending.retain(|(score, _)| *score >= threshold);
+        if self.pending.len() > self.capacity() / 2 {
+            self.measure();
+        }
+    }
+
+    fn measure(&mut self) {
+        let pending = std::mem::take(&mut self.pending);
+        let distance = |j: u32| self.queries.distance(self.query, self.database, j as usize);
+        self.measured.extend(pending.iter().map(|&(_, j)| (distance(j), j)));
+        self.pending = pending;
+        self.pending.clear();
+        keep_nearest(&mut self.measured, self.k);
+    }
+
+    /// The k nearest, in order.
+    pub(super) fn finish(mut self) -> Vec<(f64, u32)> {
+        if self.pending.len() > self.k {
+            self.prune();
+        }
+        self.measure();
+        self.measured
+    }
+}
+
+/// Sorts by distance, then index, and keeps the first `k`.
+pub(super) fn keep_nearest(found: &mut Vec<(f64, u32)>, k: usize) {
+    found.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    found.truncate(k);
+}
+
+/// Scores of `queries` (q × d) against `rows` (w × d), both scaled, into q × w.
+pub(super) fn score(queries: &[f32], rows: &[f32], halves: Option<&[f32]>, d: usize, scores: &mut [f32], width: usize) {
+    let height = scores.len() / width;
+    let queries = MatRef::from_row_major_slice(queries, height, d);
+    let rows = MatRef::from_row_major_slice(rows, width, d);
+    let product = MatMut::from_row_major_slice_mut(&mut *scores, height, width);
+    matmul(product, Accum::Replace, queries, rows.transpose(), 1.0, Par::Seq);
+    if let Some(halves) = halves {
+        for scores in scores.chunks_mut(width) {
+            scores.iter_mut().zip(halves).for_each(|(score, half)| *score -= half);
+        }
+    }
+}

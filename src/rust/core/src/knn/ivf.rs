@@ -1,0 +1,195 @@
+//! Approximate search in an inverted file: the database is cut into about √m lists by k-means, and only the lists whose
+//! centroids score best are searched, exactly. In: queries (n × d), database (m × d). Out: the k nearest among the rows of
+//! the searched lists, measured in `f64`.
+//!
+//! The centroids come from a sample keyed by the seed, with a fixed number of Lloyd steps and ties broken by index.
+
+use super::candidates::{Best, Scaled, score};
+use super::points::Points;
+use super::{KnnOptions, Neighbours};
+use crate::rng::Rng;
+use crate::{Context, Error, Result};
+use rayon::prelude::*;
+
+/// Queries per block; one task.
+const QUERIES: usize = 256;
+/// Sampled rows per list that the centroids are found from.
+const SAMPLE: usize = 64;
+/// Lloyd steps.
+const STEPS: usize = 10;
+/// Step of the random stream.
+const STREAM: u64 = 0x6976_6600;
+
+/// The database in lists.
+struct Lists<'a> {
+    /// Scaled rows in the order of the lists.
+    database: Scaled<'a>,
+    /// Row of the database at each place.
+    order: Vec<u32>,
+    /// First place of each list, and the number of rows.
+    offsets: Vec<usize>,
+    centroids: Centroids,
+}
+
+/// L × d centroids of scaled rows, and half their squares.
+struct Centroids {
+    rows: Vec<f32>,
+    halves: Vec<f32>,
+}
+
+impl Centroids {
+    fn new(rows: Vec<f32>, d: usize) -> Self {
+        let half = |row: &[f32]| 0.5 * row.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>();
+        let halves = rows.chunks(d).map(|row| half(row) as f32).collect();
+        Centroids { rows, halves }
+    }
+
+    fn count(&self) -> usize {
+        self.halves.len()
+    }
+
+    /// Scores of `block` (rows × d): the nearest centroid has the highest, x·c − |c|²/2.
+    fn score(&self, block: &[f32], d: usize) -> Vec<f32> {
+        let mut scores = vec![0.0; block.len() / d * self.count()];
+        score(block, &self.rows, Some(&self.halves), d, &mut scores, self.count());
+        scores
+    }
+
+    /// Nearest centroid of each of `rows`.
+    fn assign(&self, rows: &[f32], d: usize) -> Vec<u32> {
+        let of = |block: &[f32]| -> Vec<u32> { self.score(block, d).chunks(self.count()).map(first_largest).collect() };
+        rows.par_chunks(QUERIES * d).flat_map_iter(of).collect()
+    }
+}
+
+fn first_largest(scores: &[f32]) -> u32 {
+    let better = |best: usize, i: usize| if scores[i] > scores[best] { i } else { best };
+    (0..scores.len()).fold(0, better) as u32
+}
+
+/// The `k` nearest rows of the probed lists for each of `queries`; 1 ≤ k ≤ m, d ≥ 1.
+pub(super) fn search(
+    queries: &Points,
+    database: &Points,
+    k: usize,
+    options: &KnnOptions,
+    ctx: &Context,
+) -> Result<Neighbours> {
+    if !(options.probe > 0.0 && options.probe <= 1.0) {
+        let found = format!("it is {}", options.probe);
+        return Err(Error::argument("probe", found, "Search a share of the lists above 0 and at most 1."));
+    }
+    let lists = Lists::new(Scaled::new(database, queries), options, ctx)?;
+    let probes = ((lists.centroids.count() as f64 * options.probe).ceil() as usize).max(1);
+    // Queries of the same list go through the same lists together.
+    let all: Vec<usize> = (0..queries.count()).collect();
+    let nearest: Vec<u32> = all
+        .par_chunks(QUERIES)
+        .flat_map_iter(|chosen| lists.centroids.assign(&lists.database.scale(queries, chosen), queries.dimension()))
+        .collect();
+    let mut order = all;
+    order.sort_by_key(|&i| nearest[i]);
+    let blocks: Vec<Vec<Vec<(f64, u32)>>> = order
+        .par_chunks(QUERIES)
+        .map(|chosen| {
+            ctx.check()?;
+            Ok(lists.search(queries, chosen, k, probes))
+        })
+        .collect::<Result<_>>()?;
+    let mut rows = vec![Vec::new(); queries.count()];
+    for (i, found) in order.into_iter().zip(blocks.into_iter().flatten()) {
+        rows[i] = found;
+    }
+    Ok(Neighbours::from_pairs(k, rows.into_iter().flatten()))
+}
+
+impl<'a> Lists<'a> {
+    fn new(mut database: Scaled<'a>, options: &KnnOptions, ctx: &Context) -> Result<Self> {
+        let (m, d) = (database.points.count(), database.points.dimension());
+        let count = ((m as f64).sqrt().round() as usize).max(1);
+        let centroids = train(&database.rows, d, count, options.seed, ctx)?;
+        let list = centroids.assign(&database.rows, d);
+        let mut offsets = vec![0; count + 1];
+        list.iter().for_each(|&list| offsets[list as usize + 1] += 1);
+        (0..count).for_each(|i| offsets[i + 1] += offsets[i]);
+        let mut order: Vec<u32> = (0..m as u32).collect();
+        order.sort_by_key(|&i| list[i as usize]);
+        let gather = |&i: &u32| database.rows[i as usize * d..(i as usize + 1) * d].iter().copied();
+        database.rows = order.iter().flat_map(gather).collect();
+        if !database.halves.is_empty() {
+            database.halves = order.iter().map(|&i| database.halves[i as usize]).collect();
+        }
+        Ok(Lists { database, order, offsets, centroids })
+    }
+
+    /// The `k` nearest of each of the `chosen` queries.
+    fn search<'q>(&self, queries: &'q Points<'q>, chosen: &[usize], k: usize, probes: usize) -> Vec<Vec<(f64, u32)>>
+    where
+        'a: 'q,
+    {
+        let d = queries.dimension();
+        let block = self.database.scale(queries, chosen);
+        let mut best: Vec<Best> = chosen.iter().map(|&i| Best::new(queries, i, &self.database, k)).collect();
+        // Which of the queries go through which list.
+        let mut visitors = vec![Vec::new(); self.centroids.count()];
+        for (at, scores) in self.centroids.score(&block, d).chunks(self.centroids.count()).enumerate() {
+            self.probed(scores, k, probes).into_iter().for_each(|list| visitors[list].push(at));
+        }
+        for (list, visitors) in visitors.iter().enumerate() {
+            let range = self.offsets[list]..self.offsets[list + 1];
+            if visitors.is_empty() || range.is_empty() {
+                continue;
+            }
+            let visiting: Vec<f32> = visitors.iter().flat_map(|&at| &block[at * d..(at + 1) * d]).copied().collect();
+            let mut scores = vec![0.0; visitors.len() * range.len()];
+            let rows = &self.database.rows[range.start * d..range.end * d];
+            score(&visiting, rows, self.database.halves.get(range.clone()), d, &mut scores, range.len());
+            for (&at, scores) in visitors.iter().zip(scores.chunks(range.len())) {
+                best[at].scan(scores, |j| self.order[range.start + j]);
+            }
+        }
+        best.into_iter().map(Best::finish).collect()
+    }
+
+    /// The `probes` best lists, and as many more as k rows need.
+    fn probed(&self, scores: &[f32], k: usize, probes: usize) -> Vec<usize> {
+        let mut lists: Vec<usize> = (0..scores.len()).collect();
+        lists.sort_unstable_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
+        let mut held = 0;
+        let enough = lists.iter().position(|&list| {
+            held += self.offsets[list + 1] - self.offsets[list];
+            held >= k
+        });
+        lists.truncate(probes.max(enough.unwrap_or(0) + 1));
+        lists
+    }
+}
+
+/// k-means of a sample of `rows`.
+fn train(rows: &[f32], d: usize, count: usize, seed: u64, ctx: &Context) -> Result<Centroids> {
+    let m = rows.len() / d;
+    let mut chosen: Vec<(u64, usize)> = (0..m).map(|i| (Rng::keyed(seed, STREAM, i as u64).next_u64(), i)).collect();
+    chosen.sort_unstable();
+    chosen.truncate((count * SAMPLE).min(m));
+    let sample: Vec<f32> = chosen.iter().flat_map(|&(_, i)| &rows[i * d..(i + 1) * d]).copied().collect();
+    let mut centroids = Centroids::new(sample[..count * d].to_vec(), d);
+    for _ in 0..STEPS {
+        ctx.check()?;
+        let list = centroids.assign(&sample, d);
+        let mut sums = vec![0.0f64; count * d];
+        let mut held = vec![0usize; count];
+        for (row, &list) in sample.chunks(d).zip(&list) {
+            let list = list as usize;
+            held[list] += 1;
+            sums[list * d..(list + 1) * d].iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x));
+        }
+        let mut next = centroids.rows;
+        for list in (0..count).filter(|&list| held[list] > 0) {
+            let range = list * d..(list + 1) * d;
+            let mean = |sum: &f64| (sum / held[list] as f64) as f32;
+            next[range.clone()].iter_mut().zip(&sums[range]).for_each(|(x, sum)| *x = mean(sum));
+        }
+        centroids = Centroids::new(next, d);
+    }
+    Ok(centroids)
+}

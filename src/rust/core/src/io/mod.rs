@@ -1,1 +1,3 @@
-//! (being written)
+//! Files in and out.
+
+pub mod blast;

@@ -56,6 +56,7 @@ case $level in
     need_r knitr rmarkdown
     need_command pandoc pandoc
     need_command qpdf qpdf
+    need_command checkbashisms devscripts
     ;;
   bench) need_command gcc build-essential ;;
   python)

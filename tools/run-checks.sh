@@ -27,8 +27,11 @@ if [ ! -f "$log" ]; then
   echo "check: 0 passed, 1 failed"
   exit 1
 fi
-passed=$(grep -cE '^\* .* \.\.\. (\[[^]]*\] )?OK$' "$log")
-problems=$(grep -E '^\* .* \.\.\. (\[[^]]*\] )?(ERROR|WARNING|NOTE|FAILED)' "$log" |
+# One check a line, `* checking x ... OK`; a check that says more first ends with a line of its own, ` OK` or ` ERROR`.
+results=$(awk '/^\* / { name = $0; if ($0 ~ / \.\.\.$/) next }
+  /^\* .* \.\.\. / || /^ (OK|ERROR|WARNING|NOTE|FAILED)$/ { if (/^ /) print name $0; else print }' "$log")
+passed=$(printf '%s\n' "$results" | grep -cE '\.\.\. (\[[^]]*\] ?)?OK$')
+problems=$(printf '%s\n' "$results" | grep -E '\.\.\. (\[[^]]*\] ?)?(ERROR|WARNING|NOTE|FAILED)' |
   grep -vE 'checking (CRAN incoming feasibility|for future file timestamps|installed package size|package dependencies|compilation flags used)')
 failed=$(printf '%s' "$problems" | grep -c .)
 [ -n "$problems" ] && printf 'Not clean:\n%s\n' "$problems"

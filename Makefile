@@ -50,7 +50,7 @@ bench: ## criterion benchmarks of the core
 bench-reference: ## side by side with sc-samap 3.0.1 on the pancreas pair; table in benches/RESULTS.md (RUNS=5)
 	@tools/install-deps.sh python
 	@tools/install-package.sh release "$(LIBRARY)"
-	@R_LIBS="$(LIBRARY)" benches/reference/compare.sh "$(RUNS)"
+	@R_LIBS="$(LIBRARY)" benches/reference/run.sh "$(RUNS)"
 
 clean: ## removes build/ and what R left in src/
 	@./cleanup

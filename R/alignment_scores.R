@@ -26,12 +26,11 @@ alignment_scores <- function(sm, by, n_top = 0, iteration = "final", species = N
   check_samap(sm)
   pass <- find_pass(sm, iteration)
   n_top <- check_number(n_top, "n_top", min = 0, integer = TRUE)
-  labels <- resolve_labels(by, sm$cells, sm$species)
-  labels <- keep_species(labels, species, sm$species)
-  scores <- engine_alignment(
-    pass$graph, cell_species_index(sm), labels$id, match(labels$types$species, sm$species), pass$k, n_top
-  )
-  alignment_table(scores, labels)
+  labels <- keep_species(resolve_labels(by, sm$cells, sm$species), species, sm$species)
+  own <- species_labels(labels, sm$cells, sm$species)
+  table <- name_types(engine_alignment(pass$graph, own, pass$k, n_top), own, sm$species)
+  # The order of the types, for the square table and for plots.
+  structure(table, types = labels$types, class = c("samap_alignment", "data.frame"))
 }
 
 keep_species <- function(labels, wanted, species) {
@@ -52,22 +51,16 @@ keep_species <- function(labels, wanted, species) {
   labels
 }
 
-alignment_table <- function(scores, labels) {
-  a <- scores$type_a
-  b <- scores$type_b
-  types <- labels$types
-  n <- tabulate(labels$id, nrow(types))
-  table <- data.frame(
-    species_a = types$species[a], type_a = types$type[a], species_b = types$species[b], type_b = types$type[b],
-    score = pmax(scores$score_ab, scores$score_ba), score_ab = scores$score_ab, score_ba = scores$score_ba,
-    n_a = n[a], n_b = n[b]
-  )
-  table <- table[order(-table$score, a, b), , drop = FALSE]
-  rownames(table) <- NULL
-  # The order of the types, for the square table and for plots.
-  structure(table, types = types, class = c("samap_alignment", "data.frame"))
+# Names for the indices of a table of the engine.
+name_types <- function(table, labels, species) {
+  table$type_a <- type_names(labels, table$species_a, table$type_a)
+  table$type_b <- type_names(labels, table$species_b, table$type_b)
+  table$species_a <- species[table$species_a]
+  table$species_b <- species[table$species_b]
+  table
 }
 
+#' @method as.matrix samap_alignment
 #' @export
 as.matrix.samap_alignment <- function(x, ...) {
   types <- alignment_types(x)

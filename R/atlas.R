@@ -277,8 +277,6 @@ cell_ids <- function(atlas, species) {
   if (atlas$stacked) paste(species, cells$sample, cells$barcode, sep = "_") else paste(species, cells$barcode, sep = "_")
 }
 
-cell_species_index <- function(x) match(x$cells$species, x$species)
-
 # What an atlas contains, as a short stable hash: the same counts under the same gene names have the same hash.
 atlas_hash <- function(atlas) {
   counts <- atlas$counts

@@ -25,15 +25,14 @@ cluster_markers <- function(sm, by, test = c("tie_corrected", "reference"), thre
   cells <- if (single) data.frame(sm$cells, species = "x", check.names = FALSE) else sm$cells
   if (single && (is.factor(by) || !is.null(by) && length(by) > 1L && !is.list(by))) by <- list(x = by)
   labels <- resolve_labels(by, cells, if (single) "x" else sm$species)
-  run <- new_run(threads, sm_memory(sm), verbose)
-  tables <- lapply(unique(labels$types$species), function(id) {
-    expression <- if (single) {
-      engine_expression(counts, sm$options$preprocess, run, id)$pointer
-    } else {
-      sm_expression(sm, id, counts, run)
-    }
+  own <- species_labels(labels, cells, unique(labels$types$species))
+  run <- new_run(threads, result_memory(sm), verbose)
+  tables <- lapply(names(own), function(id) {
+    check_several_types(own[[id]]$types, id)
+    preprocess <- if (single) sm$options$preprocess else sm$sam[[id]]$options$preprocess
+    expression <- engine_expression(if (single) counts else counts[[id]], preprocess, run, id)$pointer
     genes <- if (single) sm$genes$gene else sm$genes$gene[sm$genes$species == id]
-    markers_of(expression, genes, local_labels(labels, cells$species, id), id, test, run)
+    marker_table(engine_markers(expression, own[[id]], test, run, id), genes, own[[id]]$types, id)
   })
   markers <- do.call(rbind, tables)
   if (single) markers$species <- NULL
@@ -41,29 +40,25 @@ cluster_markers <- function(sm, by, test = c("tie_corrected", "reference"), thre
   markers
 }
 
-sm_memory <- function(x) {
+result_memory <- function(x) {
   if (is.null(x$options$control)) samap_defaults()$memory else x$options$control$memory
 }
 
-# Labels of one species: id = 1-based index into its types per cell, types = their names.
-local_labels <- function(labels, cell_species, species) {
-  mine <- which(labels$types$species == species)
-  list(id = match(labels$id[cell_species == species], mine), types = labels$types$type[mine])
-}
-
-markers_of <- function(expression, genes, labels, species, test, run) {
-  n_types <- length(labels$types)
-  if (n_types < 2L) {
+check_several_types <- function(types, species) {
+  if (length(types) < 2L) {
     samap_abort(
       "one_cluster", paste0("Species ", quoted(species), " has only one type: there is nothing to compare it with."),
-      argument = "by", species = species, found = paste0("The type is ", quoted(labels$types), ".")
+      argument = "by", species = species, found = paste0("The type is ", quoted(types), ".")
     )
   }
-  found <- engine_markers(expression, labels$id, n_types, test, run, species)
+}
+
+# From genes x types to one row per type and gene.
+marker_table <- function(found, genes, types, species) {
   table <- data.frame(
-    species = species, type = rep(labels$types, each = length(genes)), gene = rep(genes, n_types),
+    species = species, type = rep(types, each = length(genes)), gene = rep(genes, length(types)),
     score = as.double(found$score), pval = as.double(found$pval), padj = as.double(found$padj),
     fraction = as.double(found$fraction)
   )
-  table[order(rep(seq_len(n_types), each = length(genes)), -table$score), , drop = FALSE]
+  table[order(rep(seq_along(types), each = length(genes)), -table$score), , drop = FALSE]
 }

@@ -65,9 +65,10 @@ knn_methods <- c("auto", "exact", "ivf", "hnsw")
 #' samap_defaults()$mapping$n_iterations
 #' @export
 samap_defaults <- function() {
-  samap_defaults_()
+  rust_value(samap_defaults_())
 }
 
+#' @method print samap_control
 #' @export
 print.samap_control <- function(x, ...) {
   changed <- names(x)[!mapply(identical, unclass(x), unclass(samap_control())[names(x)])]

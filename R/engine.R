@@ -12,11 +12,11 @@ engine_sam <- function(expression, sam, knn, run, label) {
 
 # Opaque handle of the loadings the mapping projects through.
 engine_loadings <- function(expression, weights, loadings, seed, run, label) {
-  run_job(loadings_start(expression, weights, loadings, seed, run$threads, run$memory), run, label)$pointer
+  run_job(loadings_start(expression, weights, loadings, as.double(seed), run$threads, run$memory), run, label)$pointer
 }
 
 engine_mapping <- function(species, homology, from, mapping, knn, seed, run) {
-  outcome <- mapping_start(unname(species), homology, from, mapping, knn, seed, run$threads, run$memory)
+  outcome <- mapping_start(unname(species), homology, from, mapping, knn, as.double(seed), run$threads, run$memory)
   run_job(outcome, run, "mapping")
 }
 
@@ -30,20 +30,22 @@ engine_umap <- function(graph, latent, umap, run) {
   run_job(umap_start(graph, latent, umap, run$threads, run$memory), run, "umap")
 }
 
-engine_alignment <- function(graph, cell_species, labels, label_species, k, n_top) {
-  rust_value(alignment_scores_(
-    graph, as.integer(cell_species), as.integer(labels), length(label_species), as.integer(label_species),
-    as.integer(k), as.integer(n_top)
-  ))
+# Scores of all pairs of types of different species, best first. labels: per species list(labels, n_labels), see
+# species_labels(). Species and types of the table are indices.
+engine_alignment <- function(graph, labels, k, n_top = 0) {
+  n_cells <- vapply(labels, function(one) as.double(one$n_cells), double(1), USE.NAMES = FALSE)
+  as.data.frame(rust_value(alignment_scores_(graph, n_cells, unname(labels), as.double(k), as.double(n_top))))
 }
 
-engine_markers <- function(expression, labels, n_labels, test, run, label) {
-  run_job(markers_start(expression, labels, n_labels, test, run$threads, run$memory), run, label)
+engine_markers <- function(expression, labels, test, run, label) {
+  species <- list(expression = expression, labels = labels$labels, n_labels = labels$n_labels, test = test)
+  run_job(markers_start(species, run$threads, run$memory), run, label)
 }
 
-engine_gene_pairs <- function(species, homology, links, types, options, run, label) {
-  outcome <- gene_pairs_start(unname(species), homology, links, types, options, run$threads, run$memory)
-  run_job(outcome, run, label)
+# scores: rows of engine_alignment(), the pairs of types to look at. Genes of the table are rows of the counts.
+engine_gene_pairs <- function(species, homology, graph, scores, options, run) {
+  outcome <- gene_pairs_start(unname(species), homology, graph, scores, options, run$threads, run$memory)
+  as.data.frame(run_job(outcome, run, "gene pairs"))
 }
 
 engine_blast <- function(forward, backward, evalue) {

@@ -24,7 +24,7 @@ samap_example <- function(name = c("pancreas", "pancreas-small"), as = c("list",
     human = readRDS(example_file("pancreas-human.rds")),
     mouse = readRDS(example_file("pancreas-mouse.rds"))
   )
-  homology <- homology_from_pairs(utils::read.csv(example_file("pancreas-homology.csv.gz")))
+  homology <- homology_from_pairs(readRDS(example_file("pancreas-homology.rds")))
   if (name == "pancreas-small") {
     atlases <- list(
       human = small_atlas(atlases$human, homology$gene_a), mouse = small_atlas(atlases$mouse, homology$gene_b)

@@ -6,7 +6,7 @@
 #' @param sm What [samap()] returns, with its counts.
 #' @param by The types, as in [alignment_scores()].
 #' @param types Data frame with the columns `species_a`, `type_a`, `species_b`, `type_b`: the pairs of types to look at, such as
-#'   rows of [alignment_scores()]. `NULL`: all whose alignment score is at least `min_score`.
+#'   rows of [alignment_scores()], whatever their score. `NULL`: all whose alignment score is at least `min_score`.
 #' @param min_score Smallest alignment score of the types (0 to 1).
 #' @param min_weight Smallest SAM weight of a gene (0 to 1).
 #' @param max_pairs Largest number of pairs of genes per pair of types, before the filter by p-value.
@@ -30,34 +30,68 @@ gene_pairs <- function(sm, by, types = NULL, min_score = 0.1, min_weight = 0.2, 
                        threads = NULL, verbose = TRUE) {
   check_samap(sm)
   options <- list(
+    min_score = check_number(min_score, "min_score", min = 0, max = 1),
     min_weight = check_number(min_weight, "min_weight", min = 0),
+    # A gene must be above its mean in more than this share of the cells of the type, as in the reference.
+    min_fraction = 0.05,
     max_pairs = check_number(max_pairs, "max_pairs", min = 1, integer = TRUE),
     max_pval = check_number(max_pval, "max_pval", min = 0),
     test = check_choice(test, c("tie_corrected", "reference"), "test"),
     direction = check_choice(direction, c("enriched", "divergent"), "direction")
   )
-  check_number(min_score, "min_score", min = 0, max = 1)
+  if (!is.null(types)) options$min_score <- 0
   counts <- need_counts(sm)
-  labels <- resolve_labels(by, sm$cells, sm$species)
-  wanted <- wanted_types(sm, by, types, min_score, labels)
-  run <- new_run(threads, sm$options$control$memory, verbose)
-  expressions <- lapply(setNames(nm = sm$species), function(id) {
-    if (id %in% unlist(wanted[c("species_a", "species_b")])) sm_expression(sm, id, counts, run)
-  })
-  pairs <- split(wanted, species_pair(wanted$species_a, wanted$species_b), drop = TRUE)
-  tables <- lapply(unname(pairs), function(pair) pairs_of_species(sm, pair, labels, expressions, options, run))
-  table <- do.call(rbind, c(list(empty_pairs()), tables))
-  rownames(table) <- NULL
-  table
+  labels <- keep_species(resolve_labels(by, sm$cells, sm$species), NULL, sm$species)
+  wanted <- wanted_types(types, labels, sm$species)
+  own <- species_labels(labels, sm$cells, sm$species)
+  pass <- final_pass(sm)
+  scores <- engine_alignment(pass$graph, own, pass$k)
+  if (!is.null(wanted)) scores <- among_types(scores, wanted, own)
+  run <- new_run(threads, result_memory(sm), verbose)
+  index <- result_index(sm)
+  parts <- lapply(sm$species, function(id) annotated_species(sm, id, own[[id]], index, counts, run))
+  homology <- refined_homology(sm, index)
+  pairs <- name_types(engine_gene_pairs(parts, homology, pass$graph, scores, options, run), own, sm$species)
+  pairs$gene_a <- genes_at(sm, pairs$species_a, pairs$gene_a)
+  pairs$gene_b <- genes_at(sm, pairs$species_b, pairs$gene_b)
+  columns <- c(
+    "species_a", "type_a", "species_b", "type_b", "gene_a", "gene_b", "score", "correlation",
+    "pval_a", "pval_b", "padj_a", "padj_b", "rank"
+  )
+  pairs[columns]
 }
 
-# Pairs of types to look at, the species that comes first in the result as species_a, best aligned first.
-wanted_types <- function(sm, by, types, min_score, labels) {
-  columns <- c("species_a", "type_a", "species_b", "type_b")
+# Normalised expression, weights and labels of a species; one that is left out has no labels.
+annotated_species <- function(sm, species, labels, index, counts, run) {
+  list(
+    expression = sm_expression(sm, species, counts, run), weights = sm$sam[[species]]$genes$weight,
+    gene_columns = index$columns[[species]],
+    labels = if (is.null(labels$labels)) rep(NA_integer_, labels$n_cells) else labels$labels, n_labels = labels$n_labels
+  )
+}
+
+# The homology graph with its refined correlations for weights.
+refined_homology <- function(sm, index) {
+  homology <- index$homology
+  correlation <- sm$homology$edges$correlation[sm$homology$edges$matched]
+  there <- !is.na(correlation) & correlation != 0
+  list(
+    n_genes = homology$n_genes, gene_a = homology$gene_a[there], gene_b = homology$gene_b[there],
+    weight = correlation[there]
+  )
+}
+
+genes_at <- function(sm, species, row) {
+  first <- match(species, sm$genes$species)
+  sm$genes$gene[first + row - 1L]
+}
+
+# The pairs of types asked for, as positions in the table of types, the earlier first; NULL: all.
+wanted_types <- function(types, labels, species) {
   if (is.null(types)) {
-    scores <- as.data.frame(alignment_scores(sm, by))
-    return(scores[scores$score >= min_score, columns, drop = FALSE])
+    return(NULL)
   }
+  columns <- c("species_a", "type_a", "species_b", "type_b")
   if (!is.data.frame(types)) {
     samap_abort(
       "argument", "`types` must be a data frame of pairs of types.", argument = "types",
@@ -67,78 +101,24 @@ wanted_types <- function(sm, by, types, min_score, labels) {
   }
   check_columns(types, columns, "types")
   types <- as.data.frame(lapply(as.data.frame(types)[columns], as.character))
-  check_known_species(c(types$species_a, types$species_b), sm$species, "types")
-  swap <- match(types$species_a, sm$species) > match(types$species_b, sm$species)
-  types[swap, ] <- types[swap, columns[c(3, 4, 1, 2)]]
-  known <- type_position(c(types$species_a, types$species_b), c(types$type_a, types$type_b), labels$types)
-  unknown <- c(types$type_a, types$type_b)[is.na(known)]
+  check_known_species(c(types$species_a, types$species_b), species, "types")
+  at_a <- type_position(types$species_a, types$type_a, labels$types)
+  at_b <- type_position(types$species_b, types$type_b, labels$types)
+  unknown <- c(types$type_a[is.na(at_a)], types$type_b[is.na(at_b)])
   if (length(unknown) > 0) {
     samap_abort(
       "argument", "`types` names a type that is not in `by`.", argument = "types",
       found = paste0("Not there: ", enumerate(quoted(unique(unknown))), ".")
     )
   }
-  unique(types[types$species_a != types$species_b, , drop = FALSE])
+  list(a = pmin(at_a, at_b), b = pmax(at_a, at_b))
 }
 
-pairs_of_species <- function(sm, wanted, labels, expressions, options, run) {
-  a <- wanted$species_a[[1]]
-  b <- wanted$species_b[[1]]
-  index <- result_index(sm)
-  sides <- lapply(c(a, b), function(id) {
-    local <- local_labels(labels, sm$cells$species, id)
-    list(
-      expression = expressions[[id]], weights = sm$sam[[id]]$genes$weight, gene_columns = index$columns[[id]],
-      labels = local$id, n_labels = length(local$types), types = local$types
-    )
-  })
-  edges <- pair_edges(sm, a, b, index)
-  do <- list(type_a = match(wanted$type_a, sides[[1]]$types), type_b = match(wanted$type_b, sides[[2]]$types))
-  found <- engine_gene_pairs(
-    lapply(sides, function(side) side[names(side) != "types"]), edges, links_between(sm, a, b), do, options, run,
-    paste(a, "and", b)
-  )
-  gene_pair_table(found, sides, sm, a, b, index)
-}
-
-# Refined edges between two species; genes as indices into the homologous genes of each.
-pair_edges <- function(sm, a, b, index) {
-  edges <- sm$homology$edges
-  edges <- edges[edges$matched & edges$species_a == a & edges$species_b == b, , drop = FALSE]
-  edges <- edges[!is.na(edges$correlation) & edges$correlation != 0, , drop = FALSE]
-  list(
-    gene_a = match(edges$gene_a, homology_genes(sm, a, index)), gene_b = match(edges$gene_b, homology_genes(sm, b, index)),
-    correlation = edges$correlation
-  )
-}
-
-homology_genes <- function(sm, species, index) {
-  sm$genes$gene[sm$genes$species == species][index$columns[[species]]]
-}
-
-# Links between the cells of two species, in either direction: cells of a x cells of b.
-links_between <- function(sm, a, b) {
-  graph <- final_pass(sm)$graph
-  rows <- which(sm$cells$species == a)
-  columns <- which(sm$cells$species == b)
-  graph[rows, columns, drop = FALSE] + Matrix::t(graph[columns, rows, drop = FALSE])
-}
-
-gene_pair_table <- function(found, sides, sm, a, b, index) {
-  n <- length(found$type_a)
-  data.frame(
-    species_a = rep(a, n), type_a = sides[[1]]$types[found$type_a],
-    species_b = rep(b, n), type_b = sides[[2]]$types[found$type_b],
-    gene_a = homology_genes(sm, a, index)[found$gene_a], gene_b = homology_genes(sm, b, index)[found$gene_b],
-    score = found$score, correlation = found$correlation, pval_a = found$pval_a, pval_b = found$pval_b,
-    padj_a = found$padj_a, padj_b = found$padj_b, rank = as.integer(found$rank)
-  )
-}
-
-empty_pairs <- function() {
-  data.frame(
-    species_a = character(), type_a = character(), species_b = character(), type_b = character(),
-    gene_a = character(), gene_b = character(), score = numeric(), correlation = numeric(),
-    pval_a = numeric(), pval_b = numeric(), padj_a = numeric(), padj_b = numeric(), rank = integer()
-  )
+# Rows of a table of scores for the pairs of types asked for. Types of all species are numbered one after the other.
+among_types <- function(scores, wanted, labels) {
+  before <- cumsum(c(0L, vapply(labels, `[[`, integer(1), "n_labels")))
+  a <- before[scores$species_a] + scores$type_a
+  b <- before[scores$species_b] + scores$type_b
+  size <- before[[length(before)]] + 1
+  scores[(a * size + b) %in% (wanted$a * size + wanted$b), , drop = FALSE]
 }

@@ -135,6 +135,7 @@ filter_edges <- function(homology, threshold) {
   structure(edges, genes = genes, class = c("samap_homology", "data.frame"))
 }
 
+#' @method print samap_homology
 #' @export
 print.samap_homology <- function(x, ...) {
   cat("<samap_homology> ", count_of(nrow(x), "pair"), " of homologous genes\n", sep = "")
@@ -153,6 +154,7 @@ print.samap_homology <- function(x, ...) {
   invisible(x)
 }
 
+#' @method as.data.frame samap_homology
 #' @export
 as.data.frame.samap_homology <- function(x, ...) {
   attr(x, "genes") <- NULL

@@ -119,6 +119,26 @@ label_order <- function(values) {
   sort(present, method = "radix")
 }
 
+# Labels as the engine takes them, per species: 1-based indices into its own types (NA: none), their number, and the number of
+# cells. A species without labels has `labels = NULL`.
+species_labels <- function(labels, cells, species) {
+  lapply(setNames(nm = species), function(id) {
+    rows <- which(cells$species == id)
+    mine <- which(labels$types$species == id)
+    list(
+      labels = if (length(mine) > 0) match(labels$id[rows], mine), n_labels = length(mine), n_cells = length(rows),
+      types = labels$types$type[mine]
+    )
+  })
+}
+
+# Names of types given by the index of their species and their index within it.
+type_names <- function(labels, species_index, type_index) {
+  types <- lapply(labels, `[[`, "types")
+  offsets <- cumsum(c(0L, lengths(types)))
+  unlist(types, use.names = FALSE)[offsets[species_index] + type_index]
+}
+
 # Groups whose sizes are the neighbourhood budgets: an integer per cell of every species.
 group_index <- function(values) {
   label <- clean_labels(values)

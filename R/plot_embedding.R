@@ -86,9 +86,11 @@ group_labels <- function(cells, split, numbered) {
 }
 
 #' @rdname plot_embedding
+#' @method plot samap
 #' @export
 plot.samap <- function(x, ...) plot_embedding(x, ...)
 
 #' @rdname plot_embedding
+#' @method plot samap_sam
 #' @export
 plot.samap_sam <- function(x, ...) plot_embedding(x, ...)

@@ -67,10 +67,12 @@ n_passes <- function(sm) sm$passes[[length(sm$passes)]]$iteration
 # Mean alignment of the cells per pair of species: the alignment score with the species as the only type of each.
 species_alignment <- function(sm) {
   pass <- final_pass(sm)
-  of_cell <- cell_species_index(sm)
-  scores <- engine_alignment(pass$graph, of_cell, of_cell, seq_along(sm$species), pass$k, 0L)
+  labels <- lapply(unname(split(sm$cells$species, factor(sm$cells$species, sm$species))), function(cells) {
+    list(labels = rep(1L, length(cells)), n_labels = 1L, n_cells = length(cells))
+  })
+  scores <- engine_alignment(pass$graph, labels, pass$k)
   data.frame(
-    species_a = sm$species[scores$type_a], species_b = sm$species[scores$type_b],
+    species_a = sm$species[scores$species_a], species_b = sm$species[scores$species_b],
     score = (scores$score_ab + scores$score_ba) / 2
   )
 }
@@ -113,6 +115,7 @@ check_samap <- function(x, argument = "sm") {
 
 # ---- printing --------------------------------------------------------------------------------------------------------------
 
+#' @method print samap
 #' @export
 print.samap <- function(x, ...) {
   cat("<samap> ", count_of(length(x$species), "species", "species"), ", ", count_of(nrow(x$cells), "cell"), ", ",
@@ -157,6 +160,7 @@ print_alignment <- function(x) {
 #' example <- samap_example("pancreas-small")
 #' sm <- samap(example$atlases, example$homology, umap = FALSE, threads = 1, verbose = FALSE)
 #' summary(sm)
+#' @method summary samap
 #' @export
 summary.samap <- function(object, ...) {
   structure(list(
@@ -171,6 +175,7 @@ summary.samap <- function(object, ...) {
   ), class = "summary.samap")
 }
 
+#' @method print summary.samap
 #' @export
 print.summary.samap <- function(x, ...) {
   print(x$species, row.names = FALSE)

@@ -184,6 +184,7 @@ finish_sam <- function(fit, atlas, run) {
 
 package_version_string <- function() as.character(utils::packageVersion("samap"))
 
+#' @method print samap_sam
 #' @export
 print.samap_sam <- function(x, ...) {
   top <- x$genes$gene[x$ranked_genes[seq_len(min(5L, length(x$ranked_genes)))]]

@@ -1,0 +1,64 @@
+#' Genes that mark a cell type
+#'
+#' Wilcoxon's rank sum test of every gene, one type against all other labelled cells of its species.
+#'
+#' @param sm What [samap()] or [sam()] returns, with its counts.
+#' @param by The types, as in [alignment_scores()]. For the result of [sam()] a metadata column, or a vector of labels.
+#' @param test `"tie_corrected"`: the variance accounts for ties (as `wilcox.test()` without continuity correction).
+#'   `"reference"`: it does not, as in the Python implementation.
+#' @param threads,verbose As in [samap()].
+#' @return Data frame, one row per type and gene: species, type, gene, score (z; positive where the gene is higher in the type),
+#'   pval (two-sided; genes that are not higher have score 0 and p-value 1), padj (Benjamini-Hochberg over the genes of
+#'   a type), fraction (of the type's cells that express the gene). Sorted by type, then by score.
+#'
+#'   Errors: `samap_error_no_counts`, `samap_error_key`, `samap_error_one_cluster` (nothing to compare with).
+#' @examples
+#' example <- samap_example("pancreas-small")
+#' sm <- samap(example$atlases, example$homology, umap = FALSE, threads = 1, verbose = FALSE)
+#' head(cluster_markers(sm, "cell_type", threads = 1, verbose = FALSE))
+#' @export
+cluster_markers <- function(sm, by, test = c("tie_corrected", "reference"), threads = NULL, verbose = TRUE) {
+  check_result(sm)
+  test <- check_choice(test, c("tie_corrected", "reference"), "test")
+  single <- inherits(sm, "samap_sam")
+  counts <- need_counts(sm)
+  cells <- if (single) data.frame(sm$cells, species = "x", check.names = FALSE) else sm$cells
+  if (single && (is.factor(by) || !is.null(by) && length(by) > 1L && !is.list(by))) by <- list(x = by)
+  labels <- resolve_labels(by, cells, if (single) "x" else sm$species)
+  own <- species_labels(labels, cells, unique(labels$types$species))
+  run <- new_run(threads, result_memory(sm), verbose)
+  tables <- lapply(names(own), function(id) {
+    check_several_types(own[[id]]$types, id)
+    preprocess <- if (single) sm$options$preprocess else sm$sam[[id]]$options$preprocess
+    expression <- engine_expression(if (single) counts else counts[[id]], preprocess, run, id)$pointer
+    genes <- if (single) sm$genes$gene else sm$genes$gene[sm$genes$species == id]
+    marker_table(engine_markers(expression, own[[id]], test, run, id), genes, own[[id]]$types, id)
+  })
+  markers <- do.call(rbind, tables)
+  if (single) markers$species <- NULL
+  rownames(markers) <- NULL
+  markers
+}
+
+result_memory <- function(x) {
+  if (is.null(x$options$control)) samap_defaults()$memory else x$options$control$memory
+}
+
+check_several_types <- function(types, species) {
+  if (length(types) < 2L) {
+    samap_abort(
+      "one_cluster", paste0("Species ", quoted(species), " has only one type: there is nothing to compare it with."),
+      argument = "by", species = species, found = paste0("The type is ", quoted(types), ".")
+    )
+  }
+}
+
+# From genes x types to one row per type and gene.
+marker_table <- function(found, genes, types, species) {
+  table <- data.frame(
+    species = species, type = rep(types, each = length(genes)), gene = rep(genes, length(types)),
+    score = as.double(found$score), pval = as.double(found$pval), padj = as.double(found$padj),
+    fraction = as.double(found$fraction)
+  )
+  table[order(rep(seq_along(types), each = length(genes)), -table$score), , drop = FALSE]
+}

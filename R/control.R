@@ -1,0 +1,102 @@
+#' Tuning parameters
+#'
+#' Everything that trades accuracy, speed and memory, or that the defaults of [samap()] settle well for most data.
+#'
+#' @param expansion How the neighbourhood of a cell grows before mutual neighbours are sought: `"bfs"`, breadth first over the
+#'   kNN graph until the budget of the cell (the size of its group) is reached; or `"matrix_power"`, all cells within as many
+#'   steps as the neighbourhood size says.
+#' @param max_neighborhood Largest budget of a cell, in cells. `Inf`: the size of its group, as in the reference.
+#' @param pca_solver How principal components are found: `"auto"` (exact up to a smaller side of 3000, else randomized),
+#'   `"exact"`, `"lanczos"` or `"randomized"`.
+#' @param n_components Number of components the mapping projects through, per species.
+#' @param wscale Scale the refined correlation of two genes by their SAM weights.
+#' @param correlation_memory Bytes; the refinement holds the smoothed expression of all homologous genes at once if it is
+#'   estimated to take less than this, and streams it in tiles otherwise.
+#' @param memory Bytes; budget of every working set that grows with the number of cells.
+#' @param exact_limit Largest number of cells that `knn = "auto"` searches exactly.
+#' @param probe Share of the lists of the inverted file that are searched per cell (`knn = "ivf"`).
+#' @param hnsw_m,hnsw_ef_construction,hnsw_ef Connections per layer, and candidates held while building and searching the
+#'   graph (`knn = "hnsw"`).
+#' @param keep_iterations Keep the stitched graph of every pass. `FALSE`: of the first and the last.
+#' @param keep_counts Keep the counts in the result (the caller's own matrix, not a copy). `FALSE` makes saved results small,
+#'   but [gene_pairs()], [cluster_markers()] and [refine_homology()] then need [attach_counts()] first.
+#'
+#' @return A list of class `samap_control`. An unusable value is an error of class `samap_error_argument`.
+#' @examples
+#' samap_control(keep_iterations = TRUE)
+#' @export
+samap_control <- function(expansion = c("bfs", "matrix_power"), max_neighborhood = Inf,
+                          pca_solver = c("auto", "exact", "lanczos", "randomized"), n_components = 300L,
+                          wscale = FALSE, correlation_memory = 2e9, memory = 2^30,
+                          exact_limit = 50000L, probe = 0.1,
+                          hnsw_m = 48L, hnsw_ef_construction = 200L, hnsw_ef = 200L,
+                          keep_iterations = FALSE, keep_counts = TRUE) {
+  control <- list(
+    expansion = check_choice(expansion, c("bfs", "matrix_power"), "expansion"),
+    max_neighborhood = check_number(max_neighborhood, "max_neighborhood", min = 1, infinite = TRUE),
+    pca_solver = check_choice(pca_solver, pca_solvers, "pca_solver"),
+    n_components = check_number(n_components, "n_components", min = 2, integer = TRUE),
+    wscale = check_flag(wscale, "wscale"),
+    correlation_memory = check_number(correlation_memory, "correlation_memory", min = 0, infinite = TRUE),
+    memory = check_number(memory, "memory", min = 2^20),
+    exact_limit = check_number(exact_limit, "exact_limit", min = 0, integer = TRUE),
+    probe = check_number(probe, "probe", min = 0, max = 1),
+    hnsw_m = check_number(hnsw_m, "hnsw_m", min = 2, max = 256, integer = TRUE),
+    hnsw_ef_construction = check_number(hnsw_ef_construction, "hnsw_ef_construction", min = 1, integer = TRUE),
+    hnsw_ef = check_number(hnsw_ef, "hnsw_ef", min = 1, integer = TRUE),
+    keep_iterations = check_flag(keep_iterations, "keep_iterations"),
+    keep_counts = check_flag(keep_counts, "keep_counts")
+  )
+  structure(control, class = "samap_control")
+}
+
+pca_solvers <- c("auto", "exact", "lanczos", "randomized")
+
+knn_methods <- c("auto", "exact", "ivf", "hnsw")
+
+#' The engine's default options
+#'
+#' Defaults live in the engine, once. The arguments of [samap()], [sam()], [run_umap()] and [samap_control()] have the same
+#' values (a test asserts it).
+#'
+#' @return A named list of named lists, one per step (`preprocess`, `sam`, `knn`, `loadings`, `mapping`, `umap`), and `memory`
+#'   in bytes.
+#' @examples
+#' samap_defaults()$mapping$n_iterations
+#' @export
+samap_defaults <- function() {
+  rust_value(samap_defaults_())
+}
+
+#' @method print samap_control
+#' @export
+print.samap_control <- function(x, ...) {
+  changed <- names(x)[!mapply(identical, unclass(x), unclass(samap_control())[names(x)])]
+  cat("<samap_control>\n")
+  for (name in names(x)) {
+    cat("  ", name, " = ", format(x[[name]]), if (name %in% changed) " (changed)", "\n", sep = "")
+  }
+  invisible(x)
+}
+
+check_control <- function(control) {
+  if (!inherits(control, "samap_control")) {
+    samap_abort(
+      "argument", "`control` must be what `samap_control()` returns.",
+      argument = "control", found = paste0("It is ", describe(control), ".")
+    )
+  }
+  control
+}
+
+knn_options <- function(method, control) {
+  with_options(
+    samap_defaults()$knn,
+    method = method, exact_limit = control$exact_limit, probe = control$probe,
+    hnsw_m = control$hnsw_m, hnsw_ef_construction = control$hnsw_ef_construction, hnsw_ef = control$hnsw_ef
+  )
+}
+
+loadings_options <- function(control) {
+  with_options(samap_defaults()$loadings, n_components = control$n_components, pca_solver = control$pca_solver)
+}

@@ -1,0 +1,68 @@
+# Every call into the engine is made here (and in job.R): one function per step, named `engine_<step>`. Indices are 1-based.
+# Options are the named lists of samap_defaults(), changed by with_options().
+
+# Opaque handle of the normalised expression, with the mean and variance of every gene and whether the gene filter kept it.
+engine_expression <- function(counts, preprocess, run, label) {
+  run_job(expression_start(counts, preprocess, run$threads, run$memory), run, label)
+}
+
+engine_sam <- function(expression, sam, knn, run, label) {
+  run_job(sam_start(expression, sam, knn, run$threads, run$memory), run, label)
+}
+
+# Opaque handle of the loadings the mapping projects through.
+engine_loadings <- function(expression, weights, loadings, seed, run, label) {
+  run_job(loadings_start(expression, weights, loadings, as.double(seed), run$threads, run$memory), run, label)$pointer
+}
+
+engine_mapping <- function(species, homology, from, mapping, knn, seed, run) {
+  outcome <- mapping_start(unname(species), homology, from, mapping, knn, as.double(seed), run$threads, run$memory)
+  run_job(outcome, run, "mapping")
+}
+
+# Correlation of every homology edge over the cells of a stitched graph.
+engine_refine <- function(species, homology, graph, mapping, run) {
+  outcome <- refine_start(unname(species), homology, graph, mapping, run$threads, run$memory)
+  run_job(outcome, run, "refinement")$correlation
+}
+
+engine_umap <- function(graph, latent, umap, run) {
+  run_job(umap_start(graph, latent, umap, run$threads, run$memory), run, "umap")
+}
+
+# Scores of all pairs of types of different species, best first. labels: per species list(labels, n_labels), see
+# species_labels(). Species and types of the table are indices.
+engine_alignment <- function(graph, labels, k, n_top = 0) {
+  n_cells <- vapply(labels, function(one) as.double(one$n_cells), double(1), USE.NAMES = FALSE)
+  as.data.frame(rust_value(alignment_scores_(graph, n_cells, unname(labels), as.double(k), as.double(n_top))))
+}
+
+engine_markers <- function(expression, labels, test, run, label) {
+  species <- list(expression = expression, labels = labels$labels, n_labels = labels$n_labels, test = test)
+  run_job(markers_start(species, run$threads, run$memory), run, label)
+}
+
+# scores: rows of engine_alignment(), the pairs of types to look at. Genes of the table are rows of the counts.
+engine_gene_pairs <- function(species, homology, graph, scores, options, run) {
+  outcome <- gene_pairs_start(unname(species), homology, graph, scores, options, run$threads, run$memory)
+  as.data.frame(run_job(outcome, run, "gene pairs"))
+}
+
+engine_blast <- function(forward, backward, evalue) {
+  rust_value(blast_start(forward, backward, evalue))
+}
+
+engine_filter_homology <- function(n_genes, gene_a, gene_b, weight, threshold) {
+  rust_value(filter_homology_(n_genes, gene_a, gene_b, weight, threshold))
+}
+
+# Default options with some of them changed. A name that is no option is a mistake of ours, hence the plain stop().
+with_options <- function(defaults, ...) {
+  changed <- list(...)
+  unknown <- setdiff(names(changed), names(defaults))
+  if (length(unknown) > 0) {
+    stop("no such option: ", paste(unknown, collapse = ", "))
+  }
+  defaults[names(changed)] <- changed
+  defaults
+}

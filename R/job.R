@@ -1,0 +1,95 @@
+# Long work runs on a thread of the engine. R starts it, polls it, draws its progress, and cancels it when it is left early.
+
+# What the calls of one run share: settings of the engine, and the record of what it did.
+new_run <- function(threads = NULL, memory = samap_defaults()$memory, verbose = TRUE) {
+  run <- new.env(parent = emptyenv())
+  run$threads <- resolve_threads(threads)
+  run$memory <- as.double(memory)
+  run$verbose <- isTRUE(verbose) && !isTRUE(getOption("knitr.in.progress"))
+  run$phases <- list()
+  run$choices <- list()
+  run
+}
+
+run_job <- function(outcome, run, label) {
+  job <- rust_value(outcome)
+  on.exit(job_cancel(job), add = TRUE)
+  bar <- new_bar(label, run$verbose)
+  on.exit(close_bar(bar), add = TRUE)
+  pause <- 0.001
+  repeat {
+    state <- job_poll(job)
+    draw_bar(bar, state)
+    if (state$done) break
+    # Short jobs are noticed at once; long ones are polled 20 times a second. Sys.sleep() honours interrupts.
+    Sys.sleep(pause)
+    pause <- min(2 * pause, 0.05)
+  }
+  result <- rust_value(job_result(job))
+  record(run, label, result)
+  result$value
+}
+
+record <- function(run, label, result) {
+  phases <- as.data.frame(result$phases)
+  if (nrow(phases) > 0) {
+    run$phases <- c(run$phases, list(data.frame(step = label, phases)))
+  }
+  choices <- as.data.frame(result$choices)
+  if (nrow(choices) > 0) {
+    run$choices <- c(run$choices, list(data.frame(step = label, choices)))
+  }
+  for (warning in result$warnings) {
+    samap_warn("engine", paste0(label, ": ", warning))
+  }
+}
+
+note_choice <- function(run, step, what, chosen, reason) {
+  chosen <- data.frame(step = step, what = what, chosen = as.character(chosen), reason = reason)
+  run$choices <- c(run$choices, list(chosen))
+}
+
+run_phases <- function(run) {
+  empty <- data.frame(step = character(), phase = character(), seconds = numeric(), peak_mb = numeric())
+  do.call(rbind, c(list(empty), run$phases))
+}
+
+run_choices <- function(run) {
+  empty <- data.frame(step = character(), what = character(), chosen = character(), reason = character())
+  unique(do.call(rbind, c(list(empty), run$choices)))
+}
+
+# One bar per phase, so that the ETA is that of the phase on show.
+new_bar <- function(label, visible) {
+  bar <- new.env(parent = emptyenv())
+  bar$label <- label
+  bar$visible <- visible
+  bar$phase <- ""
+  bar$id <- NULL
+  bar
+}
+
+draw_bar <- function(bar, state) {
+  if (!bar$visible || !nzchar(state$phase)) {
+    return(invisible())
+  }
+  if (!identical(state$phase, bar$phase)) {
+    close_bar(bar)
+    bar$phase <- state$phase
+    known <- state$total > 0
+    bar$id <- cli::cli_progress_bar(
+      name = paste0(bar$label, ": ", state$phase),
+      total = if (known) state$total else NA,
+      format = if (known) "{cli::pb_name} {cli::pb_bar} {cli::pb_percent} | ETA {cli::pb_eta}",
+      .auto_close = FALSE
+    )
+  }
+  cli::cli_progress_update(set = state$step, id = bar$id)
+}
+
+close_bar <- function(bar) {
+  if (!is.null(bar$id)) {
+    cli::cli_progress_done(id = bar$id)
+    bar$id <- NULL
+  }
+}

@@ -1,0 +1,111 @@
+#' Heatmap of alignment scores
+#'
+#' @param x What [alignment_scores()] returns, or what [samap()] returns.
+#' @param by The types, where `x` is a result of [samap()]; as in [alignment_scores()].
+#' @param min_score Leave out types whose best score is below this (0 to 1).
+#' @param values Write the scores into the tiles; `NULL`: if there are at most 20 types on either side.
+#' @param ... Passed to [alignment_scores()] where `x` is a result of [samap()].
+#' @return A ggplot: for two species, types of the first as rows and of the second as columns; for more, a panel per pair.
+#'   Types are ordered by hierarchical clustering of their scores, so that aligned types lie along the diagonal. Nothing
+#'   is drawn until it is printed.
+#' @examples
+#' example <- samap_example("pancreas-small")
+#' sm <- samap(example$atlases, example$homology, umap = FALSE, threads = 1, verbose = FALSE)
+#' plot_alignment(sm, "cell_type")
+#' @export
+plot_alignment <- function(x, by = NULL, min_score = 0, values = NULL, ...) {
+  check_number(min_score, "min_score", min = 0, max = 1)
+  if (inherits(x, "samap")) x <- alignment_scores(x, by, ...)
+  scores <- check_scores(x)
+  scores <- drop_weak_types(scores, min_score)
+  pairs <- split(scores, species_pair(scores$species_a, scores$species_b), drop = TRUE)
+  tiles <- do.call(rbind, lapply(unname(pairs), ordered_tiles))
+  if (is.null(values)) values <- max(table(tiles$pair[!duplicated(tiles[c("pair", "row")])]), lengths(lapply(pairs, function(p) unique(p$type_b)))) <= 20
+  heatmap(tiles, pairs, values)
+}
+
+check_scores <- function(x) {
+  if (!is.data.frame(x)) {
+    samap_abort(
+      "argument", "`x` must be what `alignment_scores()` or `samap()` returns.", argument = "x",
+      found = paste0("It is ", describe(x), ".")
+    )
+  }
+  check_columns(x, c("species_a", "type_a", "species_b", "type_b", "score"), "x")
+  as.data.frame(x)
+}
+
+drop_weak_types <- function(scores, min_score) {
+  best_a <- stats::ave(scores$score, scores$species_a, scores$type_a, scores$species_b, FUN = max)
+  best_b <- stats::ave(scores$score, scores$species_b, scores$type_b, scores$species_a, FUN = max)
+  kept <- scores[best_a >= min_score & best_b >= min_score, , drop = FALSE]
+  if (nrow(kept) == 0) {
+    samap_abort(
+      "argument", "No pair of types has such a score.", argument = "min_score",
+      found = if (nrow(scores) > 0) paste0("The highest score is ", format(max(scores$score), digits = 3), "."),
+      remedy = "Lower `min_score`."
+    )
+  }
+  kept
+}
+
+# Tiles of one pair of species with the order of their rows and columns.
+ordered_tiles <- function(scores) {
+  rows <- unique(scores$type_a)
+  columns <- unique(scores$type_b)
+  table <- matrix(0, length(rows), length(columns), dimnames = list(rows, columns))
+  table[cbind(match(scores$type_a, rows), match(scores$type_b, columns))] <- scores$score
+  rows <- rows[clustered_order(table)]
+  # Columns follow the rows they align with best, which puts matches on the diagonal.
+  centre <- apply(table[rows, , drop = FALSE], 2, function(score) if (sum(score) > 0) sum(seq_along(score) * score^4) / sum(score^4) else Inf)
+  columns <- columns[order(centre)]
+  data.frame(
+    pair = paste(scores$species_a[[1]], scores$species_b[[1]], sep = " - "), type_a = scores$type_a, type_b = scores$type_b,
+    row = match(scores$type_a, rows), column = match(scores$type_b, columns), score = scores$score
+  )
+}
+
+clustered_order <- function(table) {
+  if (nrow(table) < 3L) {
+    return(seq_len(nrow(table)))
+  }
+  stats::hclust(stats::dist(table), method = "average")$order
+}
+
+heatmap <- function(tiles, pairs, values) {
+  # Types are keyed by panel and position: the same name may stand elsewhere in another panel.
+  tiles$x <- paste(tiles$pair, sprintf("%05d", tiles$column))
+  tiles$y <- paste(tiles$pair, sprintf("%05d", max(tiles$row) - tiles$row))
+  x_names <- setNames(tiles$type_b, tiles$x)
+  y_names <- setNames(tiles$type_a, tiles$y)
+  single <- length(pairs) == 1L
+  plot <- ggplot2::ggplot(tiles, ggplot2::aes(.data$x, .data$y, fill = .data$score)) +
+    ggplot2::geom_tile(colour = "white", linewidth = 0.2) +
+    ggplot2::scale_fill_viridis_c(limits = c(0, 1), option = "mako", direction = -1) +
+    ggplot2::scale_x_discrete(labels = function(at) x_names[at], expand = c(0, 0)) +
+    ggplot2::scale_y_discrete(labels = function(at) y_names[at], expand = c(0, 0)) +
+    ggplot2::labs(
+      title = "Alignment of cell types", fill = "Alignment\nscore (0-1)",
+      x = if (single) pairs[[1]]$species_b[[1]] else "second species", y = if (single) pairs[[1]]$species_a[[1]] else "first species"
+    ) +
+    theme_samap() +
+    ggplot2::theme(axis.text.x = ggplot2::element_text(angle = 90, hjust = 1, vjust = 0.5), axis.text = ggplot2::element_text(size = tick_size(tiles)))
+  if (!single) plot <- plot + ggplot2::facet_wrap(ggplot2::vars(.data$pair), scales = "free")
+  if (values) plot <- plot + tile_values()
+  plot
+}
+
+# Points; 60 types stay legible on a page.
+tick_size <- function(tiles) {
+  n <- max(tiles$row, tiles$column)
+  if (n <= 15) 10 else if (n <= 30) 8 else 6
+}
+
+tile_values <- function() {
+  ggplot2::geom_text(
+    ggplot2::aes(
+      label = ifelse(.data$score >= 0.05, sprintf("%.2f", .data$score), ""), colour = .data$score > 0.5
+    ),
+    size = 2.6, show.legend = FALSE
+  )
+}

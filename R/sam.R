@@ -1,0 +1,198 @@
+#' Analyse one species with SAM
+#'
+#' Normalises the counts, weighs genes by how much they vary between the neighbourhoods of the cells, and finds neighbours of
+#' cells in the space of the weighted genes, in turns, until the weights settle (the SAM algorithm). `samap()` does this for
+#' every species by itself; call `sam()` to set the options of one species, or to look at it alone, and hand the result to
+#' [samap()].
+#'
+#' @param x Raw counts, genes x cells: a matrix or sparse matrix, `list(counts =, cells =)`, a Seurat object, a
+#'   SingleCellExperiment, or an unnamed list of those (several samples).
+#' @param sum_norm What the counts of every cell are scaled to: `"cell_median"` (the median of the cells' totals),
+#'   `"gene_median"`, `"none"`, or a number such as 1e4.
+#' @param norm Transformation: `"log"` (log2(x / div + 1)), `"ftt"` (Freeman-Tukey), `"asin"` (inverse hyperbolic sine),
+#'   `"multinomial"` (Pearson residuals; needs a `sum_norm` other than `"cell_median"`), `"none"`.
+#' @param div Divisor of the counts before the transformation.
+#' @param min_expression Transformed values up to this are set to 0.
+#' @param thresh_low,thresh_high A gene is kept if it is expressed in more than `thresh_low` and at most `thresh_high` of the
+#'   cells (shares).
+#' @param filter_genes Apply those two thresholds.
+#' @param max_iter Largest number of iterations (at least 5).
+#' @param stopping_condition Root mean square change of the weights at which the iteration stops.
+#' @param num_norm_avg Number of largest dispersions whose mean caps all dispersions.
+#' @param k Number of neighbours, the cell itself included.
+#' @param distance `"cosine"`, `"correlation"` or `"euclidean"`.
+#' @param scaling `"StandardScaler"` (every gene to unit variance) or `"Normalizer"` (every cell to unit length).
+#' @param npcs Number of principal components. 100 is what SAMap uses; the default of SAM itself is 150.
+#' @param n_genes Number of genes that enter the components, the highest weights first; `NULL`: all.
+#' @param weight_pcs Scale components by the square root of their share of variance.
+#' @param sparse_pca Components from the sparse matrix with implicit centring: less memory, no clipping of outliers.
+#' @param weight_mode How dispersion becomes weight: `"rms"`, `"dispersion"`, `"variance"` or `"combined"`.
+#' @param reduction Coordinates to find the neighbours in, instead of principal components: a matrix cells x dimensions, or
+#'   the name of a reduction of a Seurat object or SingleCellExperiment (such as `"harmony"`). Weights follow from those
+#'   neighbours.
+#' @param resolution Resolution of the Leiden clusters of the kNN graph (undirected; weight 2 where two cells are neighbours
+#'   of each other, else 1), column `samap_leiden` of the metadata.
+#' @param knn Neighbour search: `"auto"` (exact up to `control$exact_limit` cells), `"exact"`, `"ivf"` or `"hnsw"`.
+#' @param threads Number of threads; `NULL`: `getOption("samap.threads")`, then `RAYON_NUM_THREADS`, then the available cores.
+#'   Results do not depend on it.
+#' @param seed Seed of every random draw.
+#' @param control What [samap_control()] returns.
+#' @param verbose Show progress.
+#'
+#' @return A list of class `samap_sam`: `cells` and `genes` (data frames; weight, dispersion, mean and variance per gene),
+#'   `neighbor_index` and `neighbor_distance` (cells x k, the cell itself first), `scores` (cells x npcs), `pcs`
+#'   (genes x npcs), `ranked_genes`, `weights_per_iteration` (iterations x genes), `options`, `counts`. Read it with
+#'   [gene_weights()], [cell_metadata()], [embedding()], [cluster_markers()], [run_info()] and [run_umap()].
+#'
+#' Errors have the classes `samap_error_argument`, `samap_error_missing`, `samap_error_negative`, `samap_error_empty`,
+#' `samap_error_few_cells` and others, all inheriting from `samap_error`.
+#' @references
+#' Tarashansky AJ, Xue Y, Li P, Quake SR, Wang B (2019). Self-assembling manifolds in single-cell RNA sequencing data.
+#' *eLife* 8:e48994. \doi{10.7554/eLife.48994}
+#' @examples
+#' mouse <- samap_example("pancreas-small")$atlases$mouse
+#' fit <- sam(mouse, threads = 1, verbose = FALSE)
+#' fit
+#' head(gene_weights(fit))
+#' @export
+sam <- function(x,
+                sum_norm = "cell_median", norm = c("log", "ftt", "asin", "multinomial", "none"), div = 1,
+                min_expression = 1, thresh_low = 0, thresh_high = 0.96, filter_genes = TRUE,
+                max_iter = 10L, stopping_condition = 0.01, num_norm_avg = 50L, k = 20L,
+                distance = c("cosine", "correlation", "euclidean"), scaling = c("StandardScaler", "Normalizer"),
+                npcs = 100L, n_genes = 3000L, weight_pcs = FALSE, sparse_pca = FALSE,
+                weight_mode = c("rms", "dispersion", "variance", "combined"), reduction = NULL,
+                resolution = 3, knn = c("auto", "exact", "ivf", "hnsw"), threads = NULL, seed = 0L,
+                control = samap_control(), verbose = TRUE) {
+  check_control(control)
+  defaults <- samap_defaults()
+  preprocess <- with_options(
+    defaults$preprocess,
+    sum_norm = check_sum_norm(sum_norm),
+    norm = check_choice(norm, c("log", "ftt", "asin", "multinomial", "none"), "norm"),
+    div = check_number(div, "div", min = 1e-300),
+    min_expression = check_number(min_expression, "min_expression", min = 0),
+    thresh_low = check_number(thresh_low, "thresh_low", min = 0, max = 1),
+    thresh_high = check_number(thresh_high, "thresh_high", min = 0, max = 1),
+    filter_genes = check_flag(filter_genes, "filter_genes")
+  )
+  options <- with_options(
+    defaults$sam,
+    max_iter = check_number(max_iter, "max_iter", min = 1, integer = TRUE),
+    stopping_condition = check_number(stopping_condition, "stopping_condition", min = 0),
+    num_norm_avg = check_number(num_norm_avg, "num_norm_avg", min = 1, integer = TRUE),
+    k = check_number(k, "k", min = 2, integer = TRUE),
+    distance = check_choice(distance, c("cosine", "correlation", "euclidean"), "distance"),
+    scaling = check_choice(scaling, c("StandardScaler", "Normalizer"), "scaling"),
+    npcs = check_number(npcs, "npcs", min = 2, integer = TRUE),
+    n_genes = if (!is.null(n_genes)) check_number(n_genes, "n_genes", min = 2, integer = TRUE),
+    weight_pcs = check_flag(weight_pcs, "weight_pcs"),
+    sparse_pca = check_flag(sparse_pca, "sparse_pca"),
+    weight_mode = check_choice(weight_mode, c("rms", "dispersion", "variance", "combined"), "weight_mode"),
+    pca_solver = control$pca_solver,
+    seed = check_number(seed, "seed", min = 0, integer = TRUE)
+  )
+  check_number(resolution, "resolution", min = 0)
+  search <- knn_options(check_choice(knn, knn_methods, "knn"), control)
+  run <- new_run(threads, control$memory, verbose)
+  atlas <- read_atlas(x, "x")
+  options["components"] <- list(read_reduction(x, reduction, ncol(atlas$counts)))
+  fitted <- fit_sam(atlas, "x", preprocess, options, search, run)
+  fit <- fitted$fit
+  fit$cells[["samap_leiden"]] <- leiden_clusters(fit$neighbor_index, resolution, options$seed)
+  fit$options$resolution <- resolution
+  fit$counts <- if (control$keep_counts) atlas$counts
+  finish_sam(fit, atlas, run)
+}
+
+check_sum_norm <- function(sum_norm) {
+  if (is.numeric(sum_norm)) {
+    return(check_number(sum_norm, "sum_norm", min = 1e-300))
+  }
+  check_choice(sum_norm, c("cell_median", "gene_median", "none"), "sum_norm")
+}
+
+# Coordinates to find neighbours in: a matrix cells x dimensions, or NULL.
+read_reduction <- function(x, reduction, n_cells) {
+  if (is.null(reduction)) {
+    return(NULL)
+  }
+  if (is.character(reduction)) reduction <- named_reduction(x, check_string(reduction, "reduction"))
+  if (!is.matrix(reduction) || !is.numeric(reduction) || nrow(reduction) != n_cells || anyNA(reduction)) {
+    samap_abort(
+      "shape", "`reduction` must be a numeric matrix with one row per cell, without missing values.",
+      argument = "reduction",
+      found = paste0(
+        "It is ", if (is.matrix(reduction)) paste(dim(reduction), collapse = " x ") else describe(reduction), "; there are ",
+        count_of(n_cells, "cell"), "."
+      )
+    )
+  }
+  storage.mode(reduction) <- "double"
+  unname(reduction)
+}
+
+named_reduction <- function(x, name) {
+  if (inherits(x, "Seurat")) {
+    there <- names(x@reductions)
+    if (name %in% there) {
+      return(SeuratObject::Embeddings(x, reduction = name))
+    }
+  } else if (methods::is(x, "SingleCellExperiment")) {
+    there <- SingleCellExperiment::reducedDimNames(x)
+    if (name %in% there) {
+      return(as.matrix(SingleCellExperiment::reducedDim(x, name)))
+    }
+  } else {
+    there <- character()
+  }
+  samap_abort(
+    "argument", paste0("`x` has no reduction ", quoted(name), "."), argument = "reduction",
+    found = if (length(there) > 0) paste0("It has ", enumerate(quoted(there), 10L), ".") else "It has none by name.",
+    remedy = "Give the coordinates as a matrix with one row per cell."
+  )
+}
+
+# SAM of one atlas: list(fit = fields of a samap_sam, expression = handle of the normalised data).
+fit_sam <- function(atlas, species, preprocess, sam, knn, run) {
+  check_cell_number(ncol(atlas$counts), species, sam$k)
+  expression <- engine_expression(atlas$counts, preprocess, run, species)
+  result <- engine_sam(expression$pointer, sam, knn, run, species)
+  genes <- data.frame(
+    gene = atlas$genes, weight = result$weights, dispersion = result$dispersions,
+    mean = expression$means, variance = expression$variances, kept = expression$kept
+  )
+  fit <- list(
+    format = 1L, cells = atlas$cells, genes = genes,
+    neighbor_index = result$neighbor_index, neighbor_distance = result$neighbor_distance,
+    scores = result$scores, pcs = result$pcs, ranked_genes = result$ranked_genes,
+    weights_per_iteration = result$weights_per_iteration,
+    options = list(preprocess = preprocess, sam = sam, knn = knn), stacked = atlas$stacked
+  )
+  list(fit = fit, expression = expression$pointer)
+}
+
+finish_sam <- function(fit, atlas, run) {
+  fit$timings <- run_phases(run)
+  fit$choices <- run_choices(run)
+  fit$provenance <- list(
+    samap = package_version_string(), r = R.version.string, inputs = atlas_sizes(list(x = atlas)),
+    seed = fit$options$sam$seed, device = "cpu", threads = run$threads
+  )
+  structure(fit, class = "samap_sam")
+}
+
+package_version_string <- function() as.character(utils::packageVersion("samap"))
+
+#' @method print samap_sam
+#' @export
+print.samap_sam <- function(x, ...) {
+  top <- x$genes$gene[x$ranked_genes[seq_len(min(5L, length(x$ranked_genes)))]]
+  cat("<samap_sam> ", count_of(nrow(x$cells), "cell"), ", ", count_of(nrow(x$genes), "gene"), "\n", sep = "")
+  cat("  neighbours: ", ncol(x$neighbor_index), " (", x$options$sam$distance, "), components: ", ncol(x$scores), "\n", sep = "")
+  cat("  highest weights: ", paste(top, collapse = ", "), "\n", sep = "")
+  cat("  clusters: ", nlevels(x$cells$samap_leiden), " at resolution ", format(x$options$resolution), "\n", sep = "")
+  cat("  iterations: ", nrow(x$weights_per_iteration), ", seed ", x$options$sam$seed, "\n", sep = "")
+  cat("  counts: ", if (is.null(x$counts)) "not kept, see `attach_counts()`" else "kept", "\n", sep = "")
+  invisible(x)
+}

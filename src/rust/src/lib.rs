@@ -1,12 +1,30 @@
 //! Glue between R and samap-core: parses R objects, calls the engine, packs what it returns. No algorithm lives here.
 
+mod alignment_scores;
+mod cluster_markers;
 mod convert;
+mod device;
+mod embedding;
 mod error;
+mod gene_pairs;
+mod homology;
 mod job;
+mod mapping;
+mod options;
+mod sam;
 
 use extendr_api::prelude::*;
 
 extendr_module! {
     mod samap;
+    use alignment_scores;
+    use cluster_markers;
+    use device;
+    use embedding;
+    use gene_pairs;
+    use homology;
     use job;
+    use mapping;
+    use options;
+    use sam;
 }

@@ -1,6 +1,7 @@
 //! The mapping loop, and the refinement of the homology graph on its own.
 
-use crate::convert::{Fields, graph_from_r, graph_to_r, indices, matrix_to_r, neighbours_from_r};
+use crate::alignment_scores::each_species;
+use crate::convert::{Fields, graph_from_r, graph_to_r, matrix_to_r, neighbours_from_r};
 use crate::error::{outcome, wrong};
 use crate::job::{Job, Pack};
 use crate::options;
@@ -8,8 +9,9 @@ use crate::sam::{Loadings, Species, held};
 use extendr_api::prelude::*;
 use samap_core::homology::{Edge, Gene, HomologyGraph};
 use samap_core::knn::Neighbours;
-use samap_core::mapping::{self, Atlas, Earlier, Mapping};
-use samap_core::{Error as CoreError, Result};
+use samap_core::mapping::{self, Atlas, Mapping, Pass, Start};
+use samap_core::sparse::Graph;
+use samap_core::{Context, Result};
 
 /// What the mapping needs of one species, owned.
 struct Input {
@@ -49,13 +51,15 @@ impl Input {
 }
 
 /// The homology graph of R: genes numbered over all species, each pair once; keeps the order of R's edges.
-struct Homology {
-    graph: HomologyGraph,
+pub struct Homology {
+    /// As the engine takes it.
+    pub graph: HomologyGraph,
     pairs: Vec<(u32, u32)>,
 }
 
 impl Homology {
-    fn of(object: &Robj) -> Result<Self> {
+    /// From `list(n_genes, gene_a, gene_b, weight)`; edges of weight 0 are none.
+    pub fn of(object: &Robj) -> Result<Self> {
         let fields = Fields::of("homology", object)?;
         let sizes: Vec<usize> = fields.numbers("n_genes")?.iter().map(|&n| n as usize).collect();
         let total = sizes.iter().sum();
@@ -64,27 +68,139 @@ impl Homology {
         if a.len() != b.len() || a.len() != weights.len() {
             return Err(wrong("homology", "columns of one length"));
         }
-        let gene = local_gene(&sizes);
-        let edges: Vec<Edge> =
-            a.iter().zip(&b).zip(&weights).map(|((&a, &b), &weight)| Edge { a: gene(a), b: gene(b), weight }).collect();
-        let pairs = a.into_iter().zip(b).collect();
-        Ok(Homology { graph: HomologyGraph::from_edges(&sizes, &edges)?.0, pairs })
+        let pairs: Vec<(u32, u32)> = a.into_iter().zip(b).collect();
+        let edges = numbered(&sizes, &pairs, &weights);
+        Ok(Homology { graph: HomologyGraph::from_edges(&sizes, edges, &Context::default())?, pairs })
     }
 
     /// Values of a matrix over the genes in the order of R's edges; 0 where there is no entry.
-    fn values(&self, matrix: &samap_core::sparse::Graph) -> Vec<f64> {
+    pub fn values(&self, matrix: &Graph) -> Vec<f64> {
         self.pairs.iter().map(|&(a, b)| matrix.get(a as usize, b as usize).copied().unwrap_or(0.0)).collect()
+    }
+
+    /// The symmetric matrix over the genes that has `values` in the order of R's edges.
+    fn matrix(&self, values: &[f64]) -> Result<Graph> {
+        let sizes: Vec<usize> = self.graph.offsets.windows(2).map(|w| w[1] - w[0]).collect();
+        if values.len() != self.pairs.len() {
+            return Err(wrong("correlation", "as long as the homology graph has edges"));
+        }
+        let edges = numbered(&sizes, &self.pairs, values);
+        Ok(HomologyGraph::from_edges(&sizes, edges, &Context::default())?.weights)
     }
 }
 
-/// From the number of a gene over all species to its species and its number there.
-fn local_gene(sizes: &[usize]) -> impl Fn(u32) -> Gene {
-    let mut offsets = vec![0u32];
+/// Edges between genes numbered over all species, for the engine, which numbers them within each species.
+fn numbered(sizes: &[usize], pairs: &[(u32, u32)], weights: &[f64]) -> Vec<Edge> {
+    let mut offsets = vec![0];
     for size in sizes {
         offsets.push(offsets[offsets.len() - 1] + *size as u32);
     }
-    move |gene| {
-        let species = offsets.partition_point(|&offset| offset <= gene) - 1;
+    let gene = |gene: u32| {
+        let species = offsets.partition_point(|&first| first <= gene) - 1;
         Gene { species: species as u32, index: gene - offsets[species] }
+    };
+    pairs.iter().zip(weights).map(|(&(a, b), &weight)| Edge { a: gene(a), b: gene(b), weight }).collect()
+}
+
+/// An earlier mapping, owned.
+struct Earlier {
+    passes: usize,
+    stitched: Graph,
+    refined: Graph,
+    refined_over: usize,
+}
+
+impl Earlier {
+    fn of(object: &Robj, homology: &Homology) -> Result<Self> {
+        let fields = Fields::of("from", object)?;
+        Ok(Earlier {
+            passes: fields.count("passes")?,
+            stitched: graph_from_r("graph", fields.get("graph")?)?,
+            refined: homology.matrix(&fields.numbers("correlation")?)?,
+            refined_over: fields.count("refined_over")?,
+        })
     }
+
+    fn start(&self) -> Start<'_> {
+        Start {
+            passes: self.passes,
+            stitched: &self.stitched,
+            refined: &self.refined,
+            refined_over: self.refined_over,
+        }
+    }
+}
+
+/// Maps the species onto each other. `species`: list of `list(expression, loadings, weights, neighbor_index, gene_columns,
+/// groups, neighborhood_size, neigh_from_keys)`; `from`: NULL or `list(passes, graph, correlation, refined_over)`.
+#[extendr]
+#[allow(clippy::too_many_arguments)] // R's side of the call has no structs
+fn mapping_start(
+    species: Robj,
+    homology: Robj,
+    from: Robj,
+    mapping_options: Robj,
+    knn_options: Robj,
+    seed: f64,
+    threads: i32,
+    memory: f64,
+) -> Robj {
+    outcome(|| {
+        let fields = each_species(&species)?;
+        let inputs: Vec<Input> = fields.iter().map(Input::of).collect::<Result<_>>()?;
+        let homology = Homology::of(&homology)?;
+        let from = if from.is_null() { None } else { Some(Earlier::of(&from, &homology)?) };
+        let options = options::mapping(&mapping_options, &fields, options::knn(&knn_options, seed)?)?;
+        Job::start(threads, memory, vec![], move |ctx| {
+            let atlases: Vec<Atlas> = inputs.iter().map(Input::atlas).collect();
+            let start = from.as_ref().map(Earlier::start);
+            let found = mapping::run(&atlases, &homology.graph, start, &options, ctx)?;
+            Ok(Box::new(move || mapping_to_r(&found, &homology)) as Pack)
+        })
+    })
+}
+
+fn mapping_to_r(found: &Mapping, homology: &Homology) -> Result<Robj> {
+    let pass = |pass: &Pass| -> Result<Robj> {
+        Ok(list!(iteration = pass.number as i32, graph = graph_to_r(&pass.stitched)?).into())
+    };
+    let passes = found.passes.iter().map(pass).collect::<Result<Vec<Robj>>>()?;
+    Ok(list!(
+        passes = List::from_values(passes),
+        correlation = homology.values(&found.refined),
+        refined_over = found.refined_over as i32,
+        latent = matrix_to_r(found.latent.view())
+    )
+    .into())
+}
+
+/// Refines the homology graph over a stitched graph: `list(correlation)`. `species`: as in `mapping_start()`.
+#[extendr]
+fn refine_start(
+    species: Robj,
+    homology: Robj,
+    graph: Robj,
+    mapping_options: Robj,
+    threads: i32,
+    memory: f64,
+) -> Robj {
+    outcome(|| {
+        let inputs: Vec<Input> = each_species(&species)?.iter().map(Input::of).collect::<Result<_>>()?;
+        let homology = Homology::of(&homology)?;
+        let graph = graph_from_r("graph", &graph)?;
+        let options = options::refinement(&mapping_options)?;
+        Job::start(threads, memory, vec![], move |ctx| {
+            let atlases: Vec<Atlas> = inputs.iter().map(Input::atlas).collect();
+            let refined = ctx.phase("refinement", atlases.len(), || {
+                mapping::refine(&atlases, &homology.graph, &graph, &options, ctx)
+            })?;
+            Ok(Box::new(move || Ok(list!(correlation = homology.values(&refined)).into())) as Pack)
+        })
+    })
+}
+
+extendr_module! {
+    mod mapping;
+    fn mapping_start;
+    fn refine_start;
 }

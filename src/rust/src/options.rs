@@ -8,7 +8,7 @@ use samap_core::context::DEFAULT_MEMORY;
 use samap_core::embedding::{Init, UmapOptions};
 use samap_core::knn::{KnnOptions, Method, Metric};
 use samap_core::linalg::pca::PcaSolver;
-use samap_core::mapping::{EdgeMode, Expansion, MappingOptions};
+use samap_core::mapping::{EdgeMode, Expansion, MappingOptions, RefineOptions};
 use samap_core::sam::preprocess::{Norm, PreprocessOptions, SumNorm};
 use samap_core::sam::run::{SamOptions, Scaling};
 use samap_core::sam::weights::WeightMode;
@@ -116,8 +116,13 @@ pub fn loadings(object: &Robj) -> Result<(usize, PcaSolver)> {
     Ok((fields.count("n_components")?, fields.choice("pca_solver", PCA_SOLVERS)?))
 }
 
+/// Options of a refinement on its own.
+pub fn refinement(object: &Robj) -> Result<RefineOptions> {
+    Ok(mapping(object, &[], KnnOptions::default())?.refinement())
+}
+
 /// Options of the mapping; those per species travel with the species.
-pub fn mapping(object: &Robj, species: &[Fields], knn: KnnOptions, seed: f64) -> Result<MappingOptions> {
+pub fn mapping(object: &Robj, species: &[Fields], knn: KnnOptions) -> Result<MappingOptions> {
     let fields = Fields::of("mapping", object)?;
     let cap = fields.number("max_neighborhood")?;
     Ok(MappingOptions {
@@ -136,7 +141,6 @@ pub fn mapping(object: &Robj, species: &[Fields], knn: KnnOptions, seed: f64) ->
         knn,
         correlation_memory: fields.number("correlation_memory")? as usize,
         keep_iterations: fields.flag("keep_iterations")?,
-        seed: seed as u64,
     })
 }
 
@@ -223,8 +227,8 @@ fn mapping_defaults() -> List {
     list!(
         n_iterations = d.n_iterations as f64,
         cross_species_k = d.cross_species_k as f64,
-        neighborhood_size = DEFAULT_NEIGHBORHOOD as f64,
-        neigh_from_keys = false,
+        neighborhood_size = d.neighborhood_sizes[0] as f64,
+        neigh_from_keys = d.neigh_from_keys[0],
         pairwise = d.pairwise,
         scale_edges_by_corr = d.scale_edges_by_corr,
         hom_edge_mode = name_of(EDGE_MODES, &d.hom_edge_mode),
@@ -237,9 +241,6 @@ fn mapping_defaults() -> List {
         keep_iterations = d.keep_iterations
     )
 }
-
-/// Hops of the expansion per species.
-const DEFAULT_NEIGHBORHOOD: usize = 3;
 
 fn umap_defaults() -> List {
     let d = UmapOptions::default();

@@ -57,6 +57,7 @@ name_types <- function(table, labels, species) {
   table$type_b <- type_names(labels, table$species_b, table$type_b)
   table$species_a <- species[table$species_a]
   table$species_b <- species[table$species_b]
+  rownames(table) <- NULL
   table
 }
 

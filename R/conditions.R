@@ -19,8 +19,10 @@ samap_warn <- function(kind, message, argument = NULL, species = NULL, found = N
 }
 
 condition_message <- function(message, found, remedy) {
-  c(message, setNames(found, rep("x", length(found))), setNames(remedy, rep("i", length(remedy))))
+  c(message, bullets(found, "x"), bullets(remedy, "i"))
 }
+
+bullets <- function(x, bullet) if (length(x) > 0) setNames(x, rep(bullet, length(x)))
 
 # The frame of the exported function the user called: errors are reported as coming from there, however deep they arise.
 user_frame <- function() {

@@ -12,8 +12,10 @@ few_matches <- 0.3
 
 check_matches <- function(genes, named, species) {
   shares <- vapply(species, function(id) matched_share(genes[[id]], named[[id]]), double(1))
-  if (any(shares == 0, na.rm = TRUE)) {
-    stop_without_match(genes, named, species)
+  without <- species[!is.na(shares) & shares == 0]
+  if (length(without) > 0) {
+    message <- paste0("No gene of species ", enumerate(quoted(without)), " has the same name in its atlas and in `homology`.")
+    stop_without_match(message, genes, named, species)
   }
   few <- species[!is.na(shares) & shares < few_matches]
   if (length(few) > 0) {
@@ -24,9 +26,9 @@ check_matches <- function(genes, named, species) {
   }
 }
 
-stop_without_match <- function(genes, named, species) {
+stop_without_match <- function(message, genes, named, species) {
   samap_abort(
-    "no_match", "The genes of the atlases and of `homology` have no names in common.",
+    "no_match", message,
     argument = "homology", species = species, found = match_report(genes, named, species),
     remedy = match_remedies(genes, named, species)
   )

@@ -397,7 +397,8 @@ match_homology <- function(homology, atlases, fix_ids, run) {
   edges <- as.data.frame(homology)
   edges$matched <- in_atlas(edges$species_a, edges$gene_a, genes) & in_atlas(edges$species_b, edges$gene_b, genes)
   if (!any(edges$matched)) {
-    stop_without_match(genes, named, names(atlases))
+    message <- "No pair of `homology` has both of its genes in the atlases."
+    stop_without_match(message, genes, named, names(atlases))
   }
   warn_without_homology(edges, names(atlases))
   list(edges = edges, matched = Map(function(x, y) x %in% y, genes, named), hash = rlang::hash(edges))

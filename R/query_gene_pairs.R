@@ -3,7 +3,7 @@
 #' @param sm What [samap()] returns.
 #' @param gene Name of a gene. In all species that have a gene of this name; `c(mouse = "Ins2")` means that of one species.
 #' @param partner Only this homologue, in the same way.
-#' @return Data frame, sorted by correlation: species_a, gene_a (the gene asked for), species_b, gene_b, weight (as given),
+#' @return Data frame, sorted by species and correlation: species_a, gene_a (the gene asked for), species_b, gene_b, weight (as given),
 #'   correlation (refined; `NA` where a gene of the pair is not in the atlases). A gene no species has is an error of class
 #'   `samap_error_gene`; a gene without homologues gives no rows.
 #' @examples
@@ -20,7 +20,9 @@ query_gene_pairs <- function(sm, gene, partner = NULL) {
   if (!is.null(partner)) {
     found <- found[is_gene(found$species_b, found$gene_b, partner, "partner", sm), , drop = FALSE]
   }
-  found <- found[order(-found$correlation, -found$weight, found$species_b, found$gene_b, method = "radix"), , drop = FALSE]
+  asked <- match(found$species_a, sm$species)
+  order <- order(asked, -found$correlation, -found$weight, found$gene_b, method = "radix")
+  found <- found[order, , drop = FALSE]
   rownames(found) <- NULL
   found
 }

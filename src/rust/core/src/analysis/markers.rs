@@ -98,9 +98,8 @@ impl<'a> Ranking<'a> {
         tile.genes
             .clone()
             .map(|gene| {
-                let (cells, values) = tile.gene(gene);
-                let fractions = self.fractions(cells, values);
-                let ranks = self.rank(cells, values, &mut keys);
+                let fractions = self.fractions(tile.gene(gene));
+                let ranks = self.rank(tile.gene(gene), &mut keys);
                 let scores: Vec<f64> = (0..self.sizes.len()).map(|kind| self.score(&ranks, kind)).collect();
                 let pvals = scores.iter().map(|&z| two_sided_p(z)).collect();
                 Row { scores, pvals, fractions }
@@ -108,9 +107,9 @@ impl<'a> Ranking<'a> {
             .collect()
     }
 
-    fn fractions(&self, cells: &[u32], values: &[f32]) -> Vec<f64> {
+    fn fractions(&self, entries: &[(u32, f32)]) -> Vec<f64> {
         let mut expressing = vec![0_usize; self.sizes.len()];
-        for (&cell, _) in cells.iter().zip(values).filter(|(_, value)| **value > 0.0) {
+        for &(cell, _) in entries.iter().filter(|(_, value)| *value > 0.0) {
             if let Some(kind) = self.labels.get(cell as usize) {
                 expressing[kind] += 1;
             }
@@ -120,9 +119,9 @@ impl<'a> Ranking<'a> {
     }
 
     /// Average ranks, summed per type. All sums are multiples of ½ and exact.
-    fn rank(&self, cells: &[u32], values: &[f32], keys: &mut Vec<u64>) -> RankSums {
+    fn rank(&self, entries: &[(u32, f32)], keys: &mut Vec<u64>) -> RankSums {
         keys.clear();
-        for (&cell, &value) in cells.iter().zip(values) {
+        for &(cell, value) in entries {
             let label = self.labels.of[cell as usize];
             if label != UNLABELLED && self.ranked[label as usize] {
                 keys.push(ascending_bits(value) << 32 | u64::from(label));

@@ -132,14 +132,13 @@ struct Pass<'a> {
     labels: Labels<'a>,
     /// Cells of each type.
     sizes: Vec<usize>,
-    /// First cell in the stitched graph, and the cell after the last.
-    cells: Range<usize>,
-    links: &'a Links,
-    group: Range<usize>,
-    /// Column of each pair of the group.
-    column: Vec<usize>,
-    /// Type and number of linked cells of each column.
+    /// Where the columns of each cell begin.
+    pointers: Vec<usize>,
+    /// The columns each cell is linked in.
+    columns: Vec<u32>,
+    /// Type of each column.
     types: Vec<usize>,
+    /// Number of linked cells of each column.
     linked: Vec<usize>,
     min_fraction: f64,
 }
@@ -151,39 +150,42 @@ impl<'a> Pass<'a> {
         species: usize,
         input: &GenePairInput<'a>,
         group: Range<usize>,
-        links: &'a Links,
+        links: &Links,
         min_fraction: f64,
     ) -> Self {
         let labels = input.species[species].labels;
-        let cells = input.cells[species]..input.cells[species + 1];
-        let mut column = vec![usize::MAX; group.len()];
-        own.iter().enumerate().for_each(|(at, pair)| column[pair - group.start] = at);
         let side = |pair: &TypePair| usize::from(pair.species[0] != species);
         let types = own.iter().map(|&pair| pairs[pair].types[side(&pairs[pair])]).collect();
-        let mut linked = vec![0; own.len()];
-        for i in cells.clone() {
-            links.of(i, &group).iter().for_each(|&pair| linked[column[pair as usize - group.start]] += 1);
+        let mut column = vec![u32::MAX; group.len()];
+        own.iter().zip(0..).for_each(|(pair, at)| column[pair - group.start] = at);
+        let (mut pointers, mut columns, mut linked) = (vec![0], Vec::new(), vec![0; own.len()]);
+        for i in input.cells[species]..input.cells[species + 1] {
+            for &pair in links.of(i, &group) {
+                let at = column[pair as usize - group.start];
+                columns.push(at);
+                linked[at as usize] += 1;
+            }
+            pointers.push(columns.len());
         }
-        Pass { labels, sizes: labels.sizes(), cells, links, group, column, types, linked, min_fraction }
+        Pass { labels, sizes: labels.sizes(), pointers, columns, types, linked, min_fraction }
     }
 
     fn tile(&self, tile: &GeneTile, gene_of: &[u32]) -> Vec<(u32, Vec<f64>, Vec<bool>)> {
         let genes = tile.genes.clone().filter(|&column| gene_of[column] != u32::MAX);
         genes
             .map(|column| {
-                let (cells, values) = tile.gene(column);
-                let (means, expressed) = self.gene(cells, values);
+                let (means, expressed) = self.gene(tile.gene(column));
                 (gene_of[column], means, expressed)
             })
             .collect()
     }
 
     /// u_g and the flags of one gene in all columns.
-    fn gene(&self, cells: &[u32], values: &[f32]) -> (Vec<f64>, Vec<bool>) {
-        let (mean, sd) = self.moments(values);
+    fn gene(&self, entries: &[(u32, f32)]) -> (Vec<f64>, Vec<bool>) {
+        let (mean, sd) = self.moments(entries);
         let mut above = vec![0_usize; self.sizes.len()];
         let mut sums = vec![0.0; self.types.len()];
-        for (&cell, &value) in cells.iter().zip(values) {
+        for &(cell, value) in entries {
             let z = (f64::from(value) - mean) / sd;
             if z <= 0.0 {
                 continue;
@@ -191,8 +193,8 @@ impl<'a> Pass<'a> {
             if let Some(kind) = self.labels.get(cell as usize) {
                 above[kind] += 1;
             }
-            for &pair in self.links.of(self.cells.start + cell as usize, &self.group) {
-                sums[self.column[pair as usize - self.group.start]] += z;
+            for &column in &self.columns[self.pointers[cell as usize]..self.pointers[cell as usize + 1]] {
+                sums[column as usize] += z;
             }
         }
         for (sum, &linked) in sums.iter_mut().zip(&self.linked) {
@@ -203,11 +205,11 @@ impl<'a> Pass<'a> {
     }
 
     /// Mean and population standard deviation (0 → 1) over all cells, those without a stored value included.
-    fn moments(&self, values: &[f32]) -> (f64, f64) {
-        let cells = self.cells.len() as f64;
-        let mean = values.iter().map(|&x| f64::from(x)).sum::<f64>() / cells;
-        let squares: f64 = values.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum();
-        let variance = (squares + (cells - values.len() as f64) * mean * mean) / cells;
+    fn moments(&self, entries: &[(u32, f32)]) -> (f64, f64) {
+        let cells = self.labels.of.len() as f64;
+        let mean = entries.iter().map(|&(_, x)| f64::from(x)).sum::<f64>() / cells;
+        let squares: f64 = entries.iter().map(|&(_, x)| (f64::from(x) - mean).powi(2)).sum();
+        let variance = (squares + (cells - entries.len() as f64) * mean * mean) / cells;
         (mean, if variance > 0.0 { variance.sqrt() } else { 1.0 })
     }
 }

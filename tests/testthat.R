@@ -1,0 +1,4 @@
+library(testthat)
+library(samap)
+
+test_check("samap")

@@ -1,0 +1,71 @@
+# The definition, written plainly.
+slow_scores <- function(sm, labels, n_top = 0) {
+  graph <- as.matrix(stitched_graph(sm))
+  species <- cell_metadata(sm)$species
+  k <- sm$options$mapping$cross_species_k
+  average <- function(x) {
+    x <- sort(x, decreasing = TRUE)
+    if (n_top > 0) mean(x[seq_len(min(n_top, length(x)))]) else mean(x)
+  }
+  rows <- list()
+  for (a in unique(labels[species == "ha"])) {
+    for (b in unique(labels[species == "mu"])) {
+      in_a <- species == "ha" & labels == a
+      in_b <- species == "mu" & labels == b
+      ab <- average(rowSums(graph[in_a, in_b, drop = FALSE])) / k
+      ba <- average(rowSums(graph[in_b, in_a, drop = FALSE])) / k
+      rows <- c(rows, list(data.frame(
+        type_a = a, type_b = b, score = max(ab, ba), score_ab = ab, score_ba = ba, n_a = sum(in_a), n_b = sum(in_b)
+      )))
+    }
+  }
+  do.call(rbind, rows)
+}
+
+test_that("scores are what their definition says", {
+  sm <- finished()
+  labels <- cell_metadata(sm)$cell_type
+  for (n_top in c(0, 4)) {
+    fast <- alignment_scores(sm, "cell_type", n_top = n_top)
+    slow <- slow_scores(sm, labels, n_top)
+    slow <- slow[match(paste(fast$type_a, fast$type_b), paste(slow$type_a, slow$type_b)), ]
+    for (column in names(slow)[-(1:2)]) expect_equal(fast[[column]], slow[[column]], tolerance = 1e-10, info = column)
+    expect_false(is.unsorted(-fast$score))
+  }
+})
+
+test_that("labels can be columns, columns per species, vectors and factors made after the run", {
+  sm <- finished()
+  cells <- cell_metadata(sm)
+  plain <- alignment_scores(sm, "cell_type")
+  expect_identical(alignment_scores(sm, c(mu = "cell_type", ha = "cell_type")), plain)
+  vectors <- split(cells$cell_type, cells$species)
+  expect_identical(alignment_scores(sm, vectors), plain)
+  named <- lapply(split(cells, cells$species), function(x) setNames(factor(x$cell_type), x$barcode)[rev(seq_len(nrow(x)))])
+  expect_identical(alignment_scores(sm, named), plain)
+  numbers <- lapply(vectors, function(x) as.integer(sub("type", "", x)))
+  expect_identical(alignment_scores(sm, numbers)$score, plain$score)
+})
+
+test_that("unlabelled cells count for no type", {
+  sm <- finished()
+  cells <- cell_metadata(sm)
+  labels <- split(cells$cell_type, cells$species)
+  labels$ha[labels$ha == "type2"] <- NA
+  scores <- alignment_scores(sm, labels)
+  expect_false("type2" %in% scores$type_a)
+  expect_identical(nrow(scores), 6L)
+})
+
+test_that("species can be chosen, and the table made square", {
+  sm <- quiet_samap(three_species(), keys = "cell_type", n_iterations = 1)
+  scores <- alignment_scores(sm, "cell_type")
+  some <- alignment_scores(sm, "cell_type", species = c("ha", "z_f"))
+  expect_identical(some$score, scores$score[scores$species_a == "ha" & scores$species_b == "z_f"])
+  square <- as.matrix(scores)
+  expect_identical(dim(square), c(9L, 9L))
+  expect_identical(square, t(square))
+  expect_identical(square[["ha_type1", "z_f_type2"]], scores$score[scores$species_b == "z_f" & scores$species_a == "ha" &
+    scores$type_a == "type1" & scores$type_b == "type2"])
+  expect_identical(unname(square[1:3, 1:3]), matrix(0, 3, 3))
+})

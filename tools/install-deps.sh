@@ -58,7 +58,11 @@ case $level in
     need_command qpdf qpdf
     need_command checkbashisms devscripts
     ;;
-  bench) need_command gcc build-essential ;;
+  bench)
+    need_command gcc build-essential
+    need_command pkg-config pkg-config
+    pkg-config --exists hdf5 2>/dev/null || need_package libhdf5-dev
+    ;;
   python)
     build_tools
     need_command unzip unzip

@@ -46,7 +46,7 @@ data: ## makes inst/extdata again from the PyPI package came 0.1.13 (network)
 bench: ## criterion benchmarks of the core
 	@tools/install-deps.sh bench
 	@cd benches && SAMAP_GOLDEN="$(CURDIR)/tests/golden/sc-samap-3.0.1" CARGO_TARGET_DIR="$(SAMAP_TARGET_DIR)/benches" \
-	  cargo bench --locked $(BENCH)
+	  cargo bench $(BENCH)
 
 bench-reference: ## side by side with sc-samap 3.0.1 on the pancreas pair; table in benches/RESULTS.md (RUNS=5)
 	@tools/install-deps.sh python

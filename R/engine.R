@@ -49,11 +49,16 @@ engine_gene_pairs <- function(species, homology, graph, scores, options, run) {
 }
 
 engine_blast <- function(forward, backward, evalue) {
-  rust_value(blast_start(forward, backward, evalue))
+  run <- new_run(threads = 1L, verbose = FALSE)
+  read <- run_job(blast_start(forward, backward, as.double(evalue), run$threads, run$memory), run, "BLAST tables")
+  read$gene_a <- read$genes_a[read$gene_a]
+  read$gene_b <- read$genes_b[read$gene_b]
+  read
 }
 
-engine_filter_homology <- function(n_genes, gene_a, gene_b, weight, threshold) {
-  rust_value(filter_homology_(n_genes, gene_a, gene_b, weight, threshold))
+# homology: list(n_genes, gene_a, gene_b, weight), see edge_index().
+engine_filter_homology <- function(homology, share) {
+  rust_value(filter_homology_(homology, as.double(share)))
 }
 
 # Default options with some of them changed. A name that is no option is a mistake of ours, hence the plain stop().

@@ -128,8 +128,7 @@ filter_edges <- function(homology, threshold) {
     return(homology)
   }
   genes <- attr(homology, "genes")
-  index <- edge_index(homology, genes)
-  keep <- engine_filter_homology(index$n_genes, index$gene_a, index$gene_b, index$weight, threshold)
+  keep <- engine_filter_homology(edge_index(homology, genes), threshold)
   edges <- as.data.frame(homology)[keep, , drop = FALSE]
   rownames(edges) <- NULL
   structure(edges, genes = genes, class = c("samap_homology", "data.frame"))

@@ -5,9 +5,9 @@
 #' @param min_score Leave out types whose best score is below this (0 to 1).
 #' @param values Write the scores into the tiles; `NULL`: if there are at most 20 types on either side.
 #' @param ... Passed to [alignment_scores()] where `x` is a result of [samap()].
-#' @return A ggplot: for two species, types of the first as rows and of the second as columns; for more, a panel per pair.
-#'   Types are ordered by hierarchical clustering of their scores, so that aligned types lie along the diagonal. Nothing
-#'   is drawn until it is printed.
+#' @return A ggplot: for two species, types of the first as rows and of the second as columns; for more, a panel per
+#'   pair. Types are ordered by hierarchical clustering of their scores, so that aligned types lie along the diagonal.
+#'   Nothing is drawn until it is printed.
 #' @examples
 #' example <- samap_example("pancreas-small")
 #' sm <- samap(example$atlases, example$homology, umap = FALSE, threads = 1, verbose = FALSE)
@@ -64,7 +64,8 @@ ordered_tiles <- function(scores) {
   best <- apply(table[rows, , drop = FALSE], 2, function(score) if (max(score) > 0) which.max(score) else Inf)
   columns <- columns[order(best, -apply(table, 2, max))]
   data.frame(
-    pair = paste(scores$species_a[[1]], scores$species_b[[1]], sep = " - "), type_a = scores$type_a, type_b = scores$type_b,
+    pair = paste(scores$species_a[[1]], scores$species_b[[1]], sep = " - "),
+    type_a = scores$type_a, type_b = scores$type_b,
     row = match(scores$type_a, rows), column = match(scores$type_b, columns), score = scores$score
   )
 }

@@ -1,18 +1,19 @@
 #' How well cell types of different species align
 #'
-#' The score of types A and B of two species is the mean, over the cells of A, of the share of a cell's cross-species links
-#' that go to cells of B, or the same the other way round if that is larger. 1: every cell spends all its links, at full
-#' weight, on the other type. 0: no links.
+#' The score of types A and B of two species is the mean, over the cells of A, of the share of a cell's cross-species
+#' links that go to cells of B, or the same the other way round if that is larger. 1: every cell spends all its links,
+#' at full weight, on the other type. 0: no links.
 #'
 #' @param sm What [samap()] returns.
-#' @param by The types: a metadata column, a named vector (a column per species), or a named list of label vectors (one label
-#'   per cell, `NA` for none; made after the run is fine). Species not named are left out.
+#' @param by The types: a metadata column, a named vector (a column per species), or a named list of label vectors
+#'   (one label per cell, `NA` for none; made after the run is fine). Species not named are left out.
 #' @param n_top Average only this many largest values per pair of types; 0: all cells.
 #' @param iteration `"final"`, or the number of a pass; 0 is the first (sequence homology alone), for comparison.
 #' @param species Restrict to these species.
-#' @return Data frame of class `samap_alignment`, one row per pair of types of different species: species_a, type_a, species_b,
-#'   type_b, score (the larger of both directions), score_ab (mean over the cells of A), score_ba, n_a, n_b (number of cells);
-#'   sorted by score, zeros included. `as.matrix()` gives the square table, with the names `<species>_<type>`.
+#' @return Data frame of class `samap_alignment`, one row per pair of types of different species: species_a, type_a,
+#'   species_b, type_b, score (the larger of both directions), score_ab (mean over the cells of A), score_ba, n_a, n_b
+#'   (number of cells); sorted by score, zeros included. `as.matrix()` gives the square table, with the names
+#'   `<species>_<type>`.
 #'
 #'   Errors: `samap_error_key` (no such column), `samap_error_shape` (labels that do not fit), `samap_error_species`.
 #' @references Tarashansky AJ et al. (2021). *eLife* 10:e66747. \doi{10.7554/eLife.66747}

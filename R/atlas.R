@@ -1,5 +1,6 @@
-# An atlas inside: list(counts = dgCMatrix genes x cells, genes = unique names, cells = data.frame(barcode, sample, metadata),
-# sam = samap_sam or NULL, stacked = several samples?). Every accepted input becomes one; a dgCMatrix is shared, never copied.
+# An atlas inside: list(counts = dgCMatrix genes x cells, genes = unique names, cells = data.frame(barcode, sample,
+# metadata), sam = samap_sam or NULL, stacked = several samples?). Every accepted input becomes one; a dgCMatrix is
+# shared, never copied.
 
 read_atlases <- function(atlases) {
   if (!is.list(atlases) || is.data.frame(atlases) || is.object(atlases)) {
@@ -26,8 +27,10 @@ read_atlas <- function(x, species) {
 
 # Several samples of one species: a plain list that is not list(counts =, cells =).
 is_stack <- function(x) {
-  is.list(x) && !is.object(x) && length(x) > 0 && !"counts" %in% names(x)
+  is.list(x) && !is.object(x) && length(x) > 0 && !has_counts(x)
 }
+
+has_counts <- function(x) is.list(x) && !is.data.frame(x) && "counts" %in% names(x)
 
 read_sample <- function(x, species) {
   if (inherits(x, "samap_sam")) {
@@ -48,7 +51,7 @@ raw_atlas <- function(x, species) {
   if (methods::is(x, "SummarizedExperiment")) {
     return(raw_experiment(x, species))
   }
-  if (is.list(x) && !is.data.frame(x) && "counts" %in% names(x)) {
+  if (has_counts(x)) {
     return(list(counts = x[["counts"]], cells = x[["cells"]]))
   }
   if (is.matrix(x) || is_sparse(x)) {
@@ -77,7 +80,7 @@ as_counts <- function(x, species) {
   }
   if (!is.matrix(x) && !is_sparse(x)) {
     bad_atlas("argument", species, paste0("has counts that are ", describe(x), "."),
-      remedy = "Counts must be a matrix or a sparse matrix of genes x cells; `as.matrix()` turns a data frame into one.")
+      remedy = "Counts must be a (sparse) matrix of genes x cells; `as.matrix()` turns a data frame into one.")
   }
   names <- dimnames(x)
   if (methods::is(x, "DelayedMatrix") || methods::is(x, "IterableMatrix")) {
@@ -118,7 +121,7 @@ align_metadata <- function(metadata, barcodes, n_cells, species) {
   }
   if (nrow(metadata) != n_cells) {
     bad_atlas("shape", species,
-      paste0("has ", count_of(n_cells, "cell"), " (columns) but ", count_of(nrow(metadata), "row"), " of cell metadata."),
+      paste0("has ", count_of(n_cells, "cell"), " (columns) but ", count_of(nrow(metadata), "row"), " of metadata."),
       remedy = "Counts are genes x cells; `cells` has one row per column of `counts`.")
   }
   named <- is.character(attr(metadata, "row.names")) && !is.null(barcodes)
@@ -135,7 +138,7 @@ align_metadata <- function(metadata, barcodes, n_cells, species) {
   as.data.frame(metadata)[order, , drop = FALSE]
 }
 
-# ---- Seurat and Bioconductor -----------------------------------------------------------------------------------------------
+# ---- Seurat and Bioconductor -------------------------------------------------
 
 raw_seurat <- function(x, species) {
   rlang::check_installed("SeuratObject", "to read Seurat objects.")
@@ -193,7 +196,7 @@ raw_experiment <- function(x, species) {
   list(counts = counts, cells = cells)
 }
 
-# ---- samples ---------------------------------------------------------------------------------------------------------------
+# ---- samples -----------------------------------------------------------------
 
 # Samples are named by the list, or 1, 2, ...; genes are joined by name, with zeros where a sample lacks a gene.
 stack_samples <- function(samples, species) {
@@ -232,7 +235,8 @@ spread_rows <- function(x, genes) {
   )
 }
 
-# Rows of all frames under the union of their columns. Factors keep their levels; other types that differ become strings.
+# Rows of all frames under the union of their columns. Factors keep their levels; other types that differ become
+# strings.
 bind_frames <- function(frames) {
   columns <- unique(unlist(lapply(frames, names)))
   joined <- lapply(columns, function(column) bind_column(lapply(frames, bindable, column = column)))
@@ -248,9 +252,9 @@ bind_column <- function(parts) {
   present <- Filter(function(part) !all(is.na(part)), parts)
   kinds <- unique(vapply(present, function(part) class(part)[[1]], character(1)))
   if ("factor" %in% kinds) {
-    levels <- unique(unlist(lapply(present, function(part) if (is.factor(part)) levels(part) else unique(as.character(part)))))
+    levels <- unique(unlist(lapply(present, function(part) levels(as.factor(part)))))
     values <- unlist(lapply(parts, as.character), use.names = FALSE)
-    return(factor(values, levels = levels[!is.na(levels)]))
+    return(factor(values, levels = levels))
   }
   numbers <- all(kinds %in% c("integer", "numeric"))
   if (length(kinds) <= 1L || numbers) {
@@ -259,7 +263,7 @@ bind_column <- function(parts) {
   unlist(lapply(parts, as.character), use.names = FALSE)
 }
 
-# ---- all cells -------------------------------------------------------------------------------------------------------------
+# ---- all cells ---------------------------------------------------------------
 
 # One row per cell of all species, in the order of the stitched graph. Ids are `<species>_<barcode>`, or
 # `<species>_<sample>_<barcode>` for stacked samples; repeated ids get `-1`, `-2` in order of appearance.
@@ -274,7 +278,8 @@ cell_table <- function(atlases) {
 
 cell_ids <- function(atlas, species) {
   cells <- atlas$cells
-  if (atlas$stacked) paste(species, cells$sample, cells$barcode, sep = "_") else paste(species, cells$barcode, sep = "_")
+  parts <- c(list(species), if (atlas$stacked) list(cells$sample), list(cells$barcode))
+  do.call(paste, c(parts, sep = "_"))
 }
 
 # What an atlas contains, as a short stable hash: the same counts under the same gene names have the same hash.

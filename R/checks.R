@@ -1,4 +1,5 @@
-# Checks of single arguments. Each returns the value as the engine wants it, or stops with a classed error that names the argument.
+# Checks of single arguments. Each returns the value as the engine wants it, or stops with a classed error that names
+# the argument.
 
 describe <- function(x) {
   if (is.null(x)) {
@@ -142,12 +143,13 @@ check_columns <- function(x, columns, argument) {
   invisible(x)
 }
 
-# ---- counts ----------------------------------------------------------------------------------------------------------------
+# ---- counts ------------------------------------------------------------------
 
 # What raw counts must be: at least one cell and gene, finite, not negative. `counts` is a dgCMatrix of genes × cells.
 check_counts <- function(counts, species) {
   if (nrow(counts) == 0 || ncol(counts) == 0) {
-    bad_atlas("empty", species, paste0("has ", count_of(nrow(counts), "gene"), " and ", count_of(ncol(counts), "cell"), "."),
+    found <- paste0("has ", count_of(nrow(counts), "gene"), " and ", count_of(ncol(counts), "cell"), ".")
+    bad_atlas("empty", species, found,
       remedy = "Counts are genes x cells; remove the species, or give it cells.")
   }
   range <- if (length(counts@x) > 0) range(counts@x) else c(0, 0)
@@ -197,14 +199,15 @@ warn_doubtful_counts <- function(counts, species) {
   if (empty_genes > nrow(counts) / 2) {
     samap_warn(
       "empty_genes",
-      paste0(count_of(empty_genes, "gene"), " of ", nrow(counts), " of species ", quoted(species), " without any counts."),
+      paste0(count_of(empty_genes, "gene"), " (of ", nrow(counts), ") of species ", quoted(species), " are empty."),
       argument = "atlases", species = species,
       remedy = "They are harmless, but are the counts complete, and is this the right matrix?"
     )
   }
 }
 
-# Too few cells to find neighbours among is an error; fewer than were asked for is a warning, and all the others are used.
+# Too few cells to find neighbours among is an error; fewer than were asked for is a warning, and all the others are
+# used.
 check_cell_number <- function(n_cells, species, k) {
   if (n_cells < 7L) {
     bad_atlas("few_cells", species, paste0("has only ", count_of(n_cells, "cell"), "."),
@@ -239,7 +242,7 @@ check_gene_names <- function(genes, species) {
     paste0(count_of(length(twice), "gene name"), " of species ", quoted(species), " occurring more than once: ",
       enumerate(twice), "."),
     argument = "atlases", species = species,
-    remedy = "The first keeps its name, the others become `name.1`, `name.2`; sum the rows beforehand if they are one gene."
+    remedy = "The first keeps its name, the others become `name.1`, ...; sum the rows beforehand if they are one gene."
   )
   make.unique(genes)
 }

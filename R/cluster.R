@@ -1,6 +1,6 @@
-# Leiden clustering by igraph, of the undirected kNN graph: two cells are linked if either is among the neighbours of the
-# other, with weight 2 if both are, 1 otherwise. That is the directed graph of the reference plus its transpose, so that the
-# modularity is close to the directed, unweighted one the reference maximises.
+# Leiden clustering by igraph, of the undirected kNN graph: two cells are linked if either is among the neighbours of
+# the other, with weight 2 if both are, 1 otherwise. That is the directed graph of the reference plus its transpose,
+# so that the modularity is close to the directed, unweighted one the reference maximises.
 
 leiden_clusters <- function(neighbor_index, resolution, seed) {
   edges <- undirected_edges(neighbor_index)

@@ -1,5 +1,5 @@
-# Every condition of the package is classed `samap_error_<kind>` or `samap_warning_<kind>` and says what was found, in which
-# argument, and what to do. The outcomes of the engine are turned into the same conditions here, and only here.
+# Every condition of the package is classed `samap_error_<kind>` or `samap_warning_<kind>` and says what was found, in
+# which argument, and what to do. The outcomes of the engine are turned into the same conditions here, and only here.
 
 samap_abort <- function(kind, message, argument = NULL, species = NULL, found = NULL, remedy = NULL) {
   rlang::abort(

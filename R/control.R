@@ -2,24 +2,24 @@
 #'
 #' Everything that trades accuracy, speed and memory, or that the defaults of [samap()] settle well for most data.
 #'
-#' @param expansion How the neighbourhood of a cell grows before mutual neighbours are sought: `"bfs"`, breadth first over the
-#'   kNN graph until the budget of the cell (the size of its group) is reached; or `"matrix_power"`, all cells within as many
-#'   steps as the neighbourhood size says.
+#' @param expansion How the neighbourhood of a cell grows before mutual neighbours are sought: `"bfs"`, breadth first
+#'   over the kNN graph until the budget of the cell (the size of its group) is reached; or `"matrix_power"`, all
+#'   cells within as many steps as the neighbourhood size says.
 #' @param max_neighborhood Largest budget of a cell, in cells. `Inf`: the size of its group, as in the reference.
 #' @param pca_solver How principal components are found: `"auto"` (exact up to a smaller side of 3000, else randomized),
 #'   `"exact"`, `"lanczos"` or `"randomized"`.
 #' @param n_components Number of components the mapping projects through, per species.
 #' @param wscale Scale the refined correlation of two genes by their SAM weights.
-#' @param correlation_memory Bytes; the refinement holds the smoothed expression of all homologous genes at once if it is
-#'   estimated to take less than this, and streams it in tiles otherwise.
+#' @param correlation_memory Bytes; the refinement holds the smoothed expression of all homologous genes at once if it
+#'   is estimated to take less than this, and streams it in tiles otherwise.
 #' @param memory Bytes; budget of every working set that grows with the number of cells.
 #' @param exact_limit Largest number of cells that `knn = "auto"` searches exactly.
 #' @param probe Share of the lists of the inverted file that are searched per cell (`knn = "ivf"`).
-#' @param hnsw_m,hnsw_ef_construction,hnsw_ef Connections per layer, and candidates held while building and searching the
-#'   graph (`knn = "hnsw"`).
+#' @param hnsw_m,hnsw_ef_construction,hnsw_ef Connections per layer, and candidates held while building and searching
+#'   the graph (`knn = "hnsw"`).
 #' @param keep_iterations Keep the stitched graph of every pass. `FALSE`: of the first and the last.
-#' @param keep_counts Keep the counts in the result (the caller's own matrix, not a copy). `FALSE` makes saved results small,
-#'   but [gene_pairs()], [cluster_markers()] and [refine_homology()] then need [attach_counts()] first.
+#' @param keep_counts Keep the counts in the result (the caller's own matrix, not a copy). `FALSE` makes saved results
+#'   small, but [gene_pairs()], [cluster_markers()] and [refine_homology()] then need [attach_counts()] first.
 #'
 #' @return A list of class `samap_control`. An unusable value is an error of class `samap_error_argument`.
 #' @examples
@@ -56,11 +56,11 @@ knn_methods <- c("auto", "exact", "ivf", "hnsw")
 
 #' The engine's default options
 #'
-#' Defaults live in the engine, once. The arguments of [samap()], [sam()], [run_umap()] and [samap_control()] have the same
-#' values (a test asserts it).
+#' Defaults live in the engine, once. The arguments of [samap()], [sam()], [run_umap()] and [samap_control()] have the
+#' same values (a test asserts it).
 #'
-#' @return A named list of named lists, one per step (`preprocess`, `sam`, `knn`, `loadings`, `mapping`, `umap`), and `memory`
-#'   in bytes.
+#' @return A named list of named lists, one per step (`preprocess`, `sam`, `knn`, `loadings`, `mapping`, `umap`), and
+#'   `memory` in bytes.
 #' @examples
 #' samap_defaults()$mapping$n_iterations
 #' @export

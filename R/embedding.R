@@ -1,11 +1,11 @@
 #' Coordinates of the cells
 #'
 #' @param sm What [samap()] or [sam()] returns.
-#' @param which `"umap"`: the layout of the stitched graph (cells x 2). `"latent"`: the joint projection of the last pass
-#'   (cells x dimensions), all species in one space. For the result of [sam()]: `"umap"`, or `"latent"` for the principal
-#'   components.
-#' @return Matrix with one row per cell, named by cell ids (by barcodes for one species). Without a layout an error of class
-#'   `samap_error_no_umap`.
+#' @param which `"umap"`: the layout of the stitched graph (cells x 2). `"latent"`: the joint projection of the last
+#'   pass (cells x dimensions), all species in one space. For the result of [sam()]: `"umap"`, or `"latent"` for the
+#'   principal components.
+#' @return Matrix with one row per cell, named by cell ids (by barcodes for one species). Without a layout an error of
+#'   class `samap_error_no_umap`.
 #' @examples
 #' example <- samap_example("pancreas-small")
 #' sm <- samap(example$atlases, example$homology, umap = FALSE, threads = 1, verbose = FALSE)
@@ -27,7 +27,8 @@ embedding <- function(sm, which = c("umap", "latent")) {
 
 #' Lay out the cells in two dimensions
 #'
-#' UMAP of the stitched graph (for the result of [sam()], of its kNN graph). Seeded, and the same for any number of threads.
+#' UMAP of the stitched graph (for the result of [sam()], of its kNN graph). Seeded, and the same for any number of
+#' threads.
 #'
 #' @param sm What [samap()] or [sam()] returns.
 #' @param min_dist Smallest distance of points in the layout.
@@ -45,7 +46,8 @@ embedding <- function(sm, which = c("umap", "latent")) {
 #' sm <- run_umap(sm, n_epochs = 50, threads = 1, verbose = FALSE)
 #' head(embedding(sm))
 #' @export
-run_umap <- function(sm, min_dist = 0.1, n_epochs = NULL, init = "spectral", seed = 0L, threads = NULL, verbose = TRUE) {
+run_umap <- function(sm, min_dist = 0.1, n_epochs = NULL, init = "spectral", seed = 0L,
+                     threads = NULL, verbose = TRUE) {
   check_result(sm)
   options <- umap_options(min_dist, n_epochs, init, seed)
   run <- new_run(threads, verbose = verbose)

@@ -1,7 +1,8 @@
-# Every call into the engine is made here (and in job.R): one function per step, named `engine_<step>`. Indices are 1-based.
-# Options are the named lists of samap_defaults(), changed by with_options().
+# Every call into the engine is made here (and in job.R): one function per step, named `engine_<step>`. Indices are
+# 1-based. Options are the named lists of samap_defaults(), changed by with_options().
 
-# Opaque handle of the normalised expression, with the mean and variance of every gene and whether the gene filter kept it.
+# Opaque handle of the normalised expression, with the mean and variance of every gene and whether the gene filter
+# kept it.
 engine_expression <- function(counts, preprocess, run, label) {
   run_job(expression_start(counts, preprocess, run$threads, run$memory), run, label)
 }

@@ -3,11 +3,11 @@
 #' Human and mouse pancreas of Baron et al. (2016): raw counts with cell types and donors (2142 and 1886 cells), and the
 #' orthologs of Ensembl.
 #'
-#' @param name `"pancreas"`: all of it. `"pancreas-small"`: about 250 cells per species and the 1500 homologous genes with
-#'   most counts, for examples that run in seconds.
+#' @param name `"pancreas"`: all of it. `"pancreas-small"`: about 250 cells per species and the 1500 homologous genes
+#'   with most counts, for examples that run in seconds.
 #' @param as Form of the atlases: `"list"` (`list(counts =, cells =)`), `"seurat"` or `"sce"`.
-#' @return `list(atlases =, homology =)`, ready for [samap()]. Species ids are `human` and `mouse`; the metadata have the
-#'   columns `cell_type` and `donor`.
+#' @return `list(atlases =, homology =)`, ready for [samap()]. Species ids are `human` and `mouse`; the metadata have
+#'   the columns `cell_type` and `donor`.
 #' @source The package came 0.1.13 on PyPI (`came/sample_data.zip`).
 #' @references
 #' Baron M et al. (2016). A single-cell transcriptomic map of the human and mouse pancreas reveals inter- and intra-cell

@@ -1,5 +1,5 @@
-# Do the names of the genes in the atlases and in the homology join? A report per species where they do not, with the simple
-# transformation that would mend it.
+# Do the names of the genes in the atlases and in the homology join? A report per species where they do not, with the
+# simple transformation that would mend it.
 
 # Transformations of gene names, tried one at a time on both sides. The name is what a user reads.
 id_transformations <- list(
@@ -14,14 +14,15 @@ check_matches <- function(genes, named, species) {
   shares <- vapply(species, function(id) matched_share(genes[[id]], named[[id]]), double(1))
   without <- species[!is.na(shares) & shares == 0]
   if (length(without) > 0) {
-    message <- paste0("No gene of species ", enumerate(quoted(without)), " has the same name in its atlas and in `homology`.")
+    message <- paste0("No gene of species ", enumerate(quoted(without)), " has the same name in atlas and `homology`.")
     stop_without_match(message, genes, named, species)
   }
   few <- species[!is.na(shares) & shares < few_matches]
   if (length(few) > 0) {
     samap_warn(
       "few_matches", "Few genes have the same names in the atlases and in `homology`.",
-      argument = "homology", species = few, found = match_report(genes, named, few), remedy = match_remedies(genes, named, few)
+      argument = "homology", species = few,
+      found = match_report(genes, named, few), remedy = match_remedies(genes, named, few)
     )
   }
 }
@@ -79,8 +80,8 @@ best_transformation <- function(genes, named) {
   list(name = names(matches)[[best]], matches = matches[[best]], change = id_transformations[[best]])
 }
 
-# The homology with its genes renamed to those of the atlases, wherever a transformation helps. The first gene of the atlas
-# with a transformed name stands for it.
+# The homology with its genes renamed to those of the atlases, wherever a transformation helps. The first gene of the
+# atlas with a transformed name stands for it.
 fix_gene_ids <- function(homology, named, genes, run) {
   edges <- as.data.frame(homology)
   for (id in names(genes)) {

@@ -1,22 +1,25 @@
 #' Homologous genes enriched in aligned cell types
 #'
-#' For every pair of aligned types, the homologous genes that both types express more than other cells, in those of their cells
-#' that are linked to each other.
+#' For every pair of aligned types, the homologous genes that both types express more than other cells, in those of
+#' their cells that are linked to each other.
 #'
 #' @param sm What [samap()] returns, with its counts.
 #' @param by The types, as in [alignment_scores()].
-#' @param types Data frame with the columns `species_a`, `type_a`, `species_b`, `type_b`: the pairs of types to look at, such as
-#'   rows of [alignment_scores()], whatever their score. `NULL`: all whose alignment score is at least `min_score`.
+#' @param types Data frame with the columns `species_a`, `type_a`, `species_b`, `type_b`: the pairs of types to look
+#'   at, such as rows of [alignment_scores()], whatever their score. `NULL`: all whose alignment score is at least
+#'   `min_score`.
 #' @param min_score Smallest alignment score of the types (0 to 1).
 #' @param min_weight Smallest SAM weight of a gene (0 to 1).
 #' @param max_pairs Largest number of pairs of genes per pair of types, before the filter by p-value.
 #' @param max_pval Both genes must have a p-value below this (not adjusted), see [cluster_markers()].
 #' @param test `"tie_corrected"` or `"reference"`, as in [cluster_markers()].
-#' @param direction `"enriched"`: pairs both types express. `"divergent"`: pairs that one type expresses and the other does not.
+#' @param direction `"enriched"`: pairs both types express. `"divergent"`: pairs that one type expresses and the other
+#'   does not.
 #' @param threads,verbose As in [samap()].
-#' @return Data frame, one row per pair of genes and pair of types: species_a, type_a, species_b, type_b, gene_a, gene_b,
-#'   score (product of the standardised expression of both genes in linked cells, per homologous pair), correlation (refined),
-#'   pval_a, pval_b, padj_a, padj_b (Benjamini-Hochberg over the genes of a type), rank (1 = highest score of its types).
+#' @return Data frame, one row per pair of genes and pair of types: species_a, type_a, species_b, type_b, gene_a,
+#'   gene_b, score (product of the standardised expression of both genes in linked cells, per homologous pair),
+#'   correlation (refined), pval_a, pval_b, padj_a, padj_b (Benjamini-Hochberg over the genes of a type), rank (1 =
+#'   highest score of its types).
 #'
 #'   Errors: `samap_error_no_counts`, `samap_error_key`, `samap_error_argument` (unknown types).
 #' @references Tarashansky AJ et al. (2021). *eLife* 10:e66747. \doi{10.7554/eLife.66747}

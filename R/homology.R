@@ -1,29 +1,32 @@
 #' Homology of genes
 #'
-#' A homology table says which genes of one species are homologous to which genes of another, and how strongly. `samap()`
-#' takes what these functions return.
+#' A homology table says which genes of one species are homologous to which genes of another, and how strongly.
+#' `samap()` takes what these functions return.
 #'
-#' `homology_from_pairs()` takes a data frame with one row per pair of genes. Rows may be in either orientation; a pair given
-#' more than once keeps its largest weight; rows within one species are ignored with a warning that says how many.
+#' `homology_from_pairs()` takes a data frame with one row per pair of genes. Rows may be in either orientation; a
+#' pair given more than once keeps its largest weight; rows within one species are ignored with a warning that says
+#' how many.
 #'
-#' `homology_from_blast()` reads tables of BLAST, DIAMOND or MMseqs2 in the 12 columns of `-outfmt 6`, plain or gzipped, both
-#' directions per pair of species: `a_to_b.txt` and `b_to_a.txt`, in the folder `ab/`, `ba/` or in `dir` itself. A hit counts
-#' when its e-value is at most `evalue`, and a pair of genes when both directions have such a hit; several hits of the same
-#' pair count as the best one; the weight is the mean of the two bit scores. A pair of species without tables is left out.
+#' `homology_from_blast()` reads tables of BLAST, DIAMOND or MMseqs2 in the 12 columns of `-outfmt 6`, plain or
+#' gzipped, both directions per pair of species: `a_to_b.txt` and `b_to_a.txt`, in the folder `ab/`, `ba/` or in `dir`
+#' itself. A hit counts when its e-value is at most `evalue`, and a pair of genes when both directions have such a
+#' hit; several hits of the same pair count as the best one; the weight is the mean of the two bit scores. A pair of
+#' species without tables is left out.
 #'
-#' @param df A data frame with the columns `species_a`, `gene_a`, `species_b`, `gene_b` and, if pairs differ in strength,
-#'   `weight` (positive; any unit, such as a bit score; 1 where the column is absent).
-#' @param row_max_filter Share of a gene's largest weight below which an edge is dropped. An edge stays if it passes from
-#'   either end. 0: no filter.
+#' @param df A data frame with the columns `species_a`, `gene_a`, `species_b`, `gene_b` and, if pairs differ in
+#'   strength, `weight` (positive; any unit, such as a bit score; 1 where the column is absent).
+#' @param row_max_filter Share of a gene's largest weight below which an edge is dropped. An edge stays if it passes
+#'   from either end. 0: no filter.
 #' @param dir The folder of the tables.
 #' @param species Character vector of species ids, as they occur in the names of the files.
-#' @param names Named list, per species a data frame (or two-column matrix) whose first column has the names used in the
-#'   tables (such as transcripts or proteins) and whose second has the genes of the atlas. Homologous transcripts become
-#'   homologous genes with the largest weight. A name listed twice counts the first time; names not listed stay as they are.
+#' @param names Named list, per species a data frame (or two-column matrix) whose first column has the names used in
+#'   the tables (such as transcripts or proteins) and whose second has the genes of the atlas. Homologous transcripts
+#'   become homologous genes with the largest weight. A name listed twice counts the first time; names not listed stay
+#'   as they are.
 #' @param evalue Largest e-value of a hit.
 #'
-#' @return A data frame of class `samap_homology` with the columns `species_a`, `gene_a`, `species_b`, `gene_b`, `weight`,
-#'   one row per pair of genes. Its attribute `genes` lists, per species, every gene the input named.
+#' @return A data frame of class `samap_homology` with the columns `species_a`, `gene_a`, `species_b`, `gene_b`,
+#'   `weight`, one row per pair of genes. Its attribute `genes` lists, per species, every gene the input named.
 #'
 #' Errors have the classes `samap_error_argument` (columns, weights), `samap_error_species`, `samap_error_io` (a missing
 #' file) and `samap_error_parse` (a line that is not what it should be).
@@ -68,7 +71,7 @@ homology_from_blast <- function(dir, species, names = NULL, evalue = 1e-6, row_m
   filter_edges(new_homology(edges, genes), row_max_filter)
 }
 
-# ---- the class -------------------------------------------------------------------------------------------------------------
+# ---- the class ---------------------------------------------------------------
 
 # Edges in one orientation (species in order of appearance), sorted, once each with the largest weight.
 new_homology <- function(edges, genes = NULL, species = NULL) {
@@ -168,7 +171,7 @@ species_pair <- function(a, b) {
   factor(code, levels = unique(code))
 }
 
-# ---- checks ----------------------------------------------------------------------------------------------------------------
+# ---- checks ------------------------------------------------------------------
 
 check_pairs <- function(df, argument) {
   if (!is.data.frame(df)) {
@@ -215,7 +218,8 @@ check_weights <- function(weight, argument) {
     row <- which(bad)[[1]]
     samap_abort(
       "argument", paste0("Column `weight` of ", backticked(argument), " must be positive and finite."),
-      argument = argument, found = paste0(count_of(sum(bad), "row"), ", the first is row ", row, " (", weight[[row]], ")."),
+      argument = argument,
+      found = paste0(count_of(sum(bad), "row"), ", the first is row ", row, " (", weight[[row]], ")."),
       remedy = "Remove those rows, or give a weight such as a bit score or 1."
     )
   }
@@ -225,7 +229,8 @@ drop_within_species <- function(edges, argument) {
   within <- edges$species_a == edges$species_b
   if (any(within)) {
     samap_warn(
-      "within_species", paste0(count_of(sum(within), "row"), " of ", backticked(argument), " within one species ignored."),
+      "within_species",
+      paste0(count_of(sum(within), "row"), " of ", backticked(argument), " within one species ignored."),
       argument = argument, remedy = "Only pairs between species are used."
     )
   }
@@ -238,7 +243,7 @@ drop_within_species <- function(edges, argument) {
   edges
 }
 
-# ---- BLAST tables ----------------------------------------------------------------------------------------------------------
+# ---- BLAST tables ------------------------------------------------------------
 
 check_blast_arguments <- function(dir, species, names) {
   check_string(dir, "dir")
@@ -345,7 +350,7 @@ rename_genes <- function(edges, genes, species, table) {
   list(edges = edges, genes = genes)
 }
 
-# ---- joining with the atlases ----------------------------------------------------------------------------------------------
+# ---- joining with the atlases ------------------------------------------------
 
 # What `samap(homology =)` accepts, as a homology between the given species.
 as_homology <- function(x, species) {
@@ -381,8 +386,8 @@ as_homology <- function(x, species) {
   new_homology(edges, genes, species)
 }
 
-# Which input edges have both genes in the atlases, and which genes of the atlases the homology names. Every pair of species
-# without homology is told once; a species none of whose genes match is an error with a report.
+# Which input edges have both genes in the atlases, and which genes of the atlases the homology names. Every pair of
+# species without homology is told once; a species none of whose genes match is an error with a report.
 match_homology <- function(homology, atlases, fix_ids, run) {
   genes <- lapply(atlases, `[[`, "genes")
   named <- attr(homology, "genes")[names(atlases)]
@@ -421,7 +426,7 @@ warn_without_homology <- function(edges, species) {
     names <- vapply(absent, paste, character(1), collapse = " and ")
     samap_warn(
       "no_homology", paste0("No homology between ", enumerate(names), "."), argument = "homology",
-      remedy = "Their cells are not linked directly. That is intended in a star design; otherwise add the missing pairs."
+      remedy = "Their cells are not linked directly: right for a star design; otherwise add the missing pairs."
     )
   }
 }

@@ -1,4 +1,5 @@
-# Long work runs on a thread of the engine. R starts it, polls it, draws its progress, and cancels it when it is left early.
+# Long work runs on a thread of the engine. R starts it, polls it, draws its progress, and cancels it when it is left
+# early.
 
 # What the calls of one run share: settings of the engine, and the record of what it did.
 new_run <- function(threads = NULL, memory = samap_defaults()$memory, verbose = TRUE) {

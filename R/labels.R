@@ -77,7 +77,8 @@ label_column <- function(column, cells, rows, species, argument) {
 label_vector <- function(values, barcodes, species, argument) {
   if (!is.atomic(values) || length(values) != length(barcodes)) {
     samap_abort(
-      "shape", paste0("The labels of species ", quoted(species), " in ", backticked(argument), " do not fit its cells."),
+      "shape",
+      paste0("The labels of species ", quoted(species), " in ", backticked(argument), " do not fit its cells."),
       argument = argument, species = species,
       found = paste0(
         "It has ", count_of(length(barcodes), "cell"), "; the labels are ",
@@ -92,7 +93,8 @@ label_vector <- function(values, barcodes, species, argument) {
   at <- match(barcodes, names(values))
   if (anyNA(at)) {
     samap_abort(
-      "names", paste0("The labels of species ", quoted(species), " in ", backticked(argument), " have names that are no barcodes."),
+      "names",
+      paste0("The labels of species ", quoted(species), " in ", backticked(argument), " are not named by barcodes."),
       argument = argument, species = species,
       found = paste0("No label for ", quoted(barcodes[is.na(at)][[1]]), "."),
       remedy = "Name the labels by barcode, or use `unname()` if they are in the order of the cells."
@@ -119,8 +121,8 @@ label_order <- function(values) {
   sort(present, method = "radix")
 }
 
-# Labels as the engine takes them, per species: 1-based indices into its own types (NA: none), their number, and the number of
-# cells. A species without labels has `labels = NULL`.
+# Labels as the engine takes them, per species: 1-based indices into its own types (NA: none), their number, and the
+# number of cells. A species without labels has `labels = NULL`.
 species_labels <- function(labels, cells, species) {
   lapply(setNames(nm = species), function(id) {
     rows <- which(cells$species == id)

@@ -5,9 +5,9 @@
 #' @param min_score Leave out types whose best score is below this (0 to 1).
 #' @param values Write the scores into the tiles; `NULL`: if there are at most 20 types on either side.
 #' @param ... Passed to [alignment_scores()] where `x` is a result of [samap()].
-#' @return A ggplot: for two species, types of the first as rows and of the second as columns; for more, a panel per pair.
-#'   Types are ordered by hierarchical clustering of their scores, so that aligned types lie along the diagonal. Nothing
-#'   is drawn until it is printed.
+#' @return A ggplot: for two species, types of the first as rows and of the second as columns; for more, a panel per
+#'   pair. Types are ordered by hierarchical clustering of their scores, so that aligned types lie along the diagonal.
+#'   Nothing is drawn until it is printed.
 #' @examples
 #' example <- samap_example("pancreas-small")
 #' sm <- samap(example$atlases, example$homology, umap = FALSE, threads = 1, verbose = FALSE)
@@ -20,7 +20,7 @@ plot_alignment <- function(x, by = NULL, min_score = 0, values = NULL, ...) {
   scores <- drop_weak_types(scores, min_score)
   pairs <- split(scores, species_pair(scores$species_a, scores$species_b), drop = TRUE)
   tiles <- do.call(rbind, lapply(unname(pairs), ordered_tiles))
-  if (is.null(values)) values <- max(table(tiles$pair[!duplicated(tiles[c("pair", "row")])]), lengths(lapply(pairs, function(p) unique(p$type_b)))) <= 20
+  if (is.null(values)) values <- max(tiles$row, tiles$column) <= 20
   heatmap(tiles, pairs, values)
 }
 
@@ -36,8 +36,8 @@ check_scores <- function(x) {
 }
 
 drop_weak_types <- function(scores, min_score) {
-  best_a <- stats::ave(scores$score, scores$species_a, scores$type_a, scores$species_b, FUN = max)
-  best_b <- stats::ave(scores$score, scores$species_b, scores$type_b, scores$species_a, FUN = max)
+  best_a <- best_score(scores$score, scores[c("species_a", "type_a", "species_b")])
+  best_b <- best_score(scores$score, scores[c("species_b", "type_b", "species_a")])
   kept <- scores[best_a >= min_score & best_b >= min_score, , drop = FALSE]
   if (nrow(kept) == 0) {
     samap_abort(
@@ -49,6 +49,10 @@ drop_weak_types <- function(scores, min_score) {
   kept
 }
 
+best_score <- function(score, groups) {
+  stats::ave(score, interaction(groups, drop = TRUE), FUN = max)
+}
+
 # Tiles of one pair of species with the order of their rows and columns.
 ordered_tiles <- function(scores) {
   rows <- unique(scores$type_a)
@@ -56,11 +60,12 @@ ordered_tiles <- function(scores) {
   table <- matrix(0, length(rows), length(columns), dimnames = list(rows, columns))
   table[cbind(match(scores$type_a, rows), match(scores$type_b, columns))] <- scores$score
   rows <- rows[clustered_order(table)]
-  # Columns follow the rows they align with best, which puts matches on the diagonal.
-  centre <- apply(table[rows, , drop = FALSE], 2, function(score) if (sum(score) > 0) sum(seq_along(score) * score^4) / sum(score^4) else Inf)
-  columns <- columns[order(centre)]
+  # Columns follow the rows they align with best, which puts matches on the diagonal; those without any come last.
+  best <- apply(table[rows, , drop = FALSE], 2, function(score) if (max(score) > 0) which.max(score) else Inf)
+  columns <- columns[order(best, -apply(table, 2, max))]
   data.frame(
-    pair = paste(scores$species_a[[1]], scores$species_b[[1]], sep = " - "), type_a = scores$type_a, type_b = scores$type_b,
+    pair = paste(scores$species_a[[1]], scores$species_b[[1]], sep = " - "),
+    type_a = scores$type_a, type_b = scores$type_b,
     row = match(scores$type_a, rows), column = match(scores$type_b, columns), score = scores$score
   )
 }
@@ -86,10 +91,14 @@ heatmap <- function(tiles, pairs, values) {
     ggplot2::scale_y_discrete(labels = function(at) y_names[at], expand = c(0, 0)) +
     ggplot2::labs(
       title = "Alignment of cell types", fill = "Alignment\nscore (0-1)",
-      x = if (single) pairs[[1]]$species_b[[1]] else "second species", y = if (single) pairs[[1]]$species_a[[1]] else "first species"
+      x = if (single) pairs[[1]]$species_b[[1]] else "second species",
+      y = if (single) pairs[[1]]$species_a[[1]] else "first species"
     ) +
     theme_samap() +
-    ggplot2::theme(axis.text.x = ggplot2::element_text(angle = 90, hjust = 1, vjust = 0.5), axis.text = ggplot2::element_text(size = tick_size(tiles)))
+    ggplot2::theme(
+      axis.text = ggplot2::element_text(size = tick_size(tiles)),
+      axis.text.x = ggplot2::element_text(angle = 90, hjust = 1, vjust = 0.5)
+    )
   if (!single) plot <- plot + ggplot2::facet_wrap(ggplot2::vars(.data$pair), scales = "free")
   if (values) plot <- plot + tile_values()
   plot
@@ -101,11 +110,13 @@ tick_size <- function(tiles) {
   if (n <= 15) 10 else if (n <= 30) 8 else 6
 }
 
+# The score on its tile, in a colour that stands out.
 tile_values <- function() {
-  ggplot2::geom_text(
-    ggplot2::aes(
-      label = ifelse(.data$score >= 0.05, sprintf("%.2f", .data$score), ""), colour = .data$score > 0.5
+  list(
+    ggplot2::geom_text(
+      ggplot2::aes(label = ifelse(.data$score >= 0.05, sprintf("%.2f", .data$score), ""), colour = .data$score > 0.35),
+      size = 2.8, show.legend = FALSE
     ),
-    size = 2.6, show.legend = FALSE
+    ggplot2::scale_colour_manual(values = c(`FALSE` = "black", `TRUE` = "white"))
   )
 }

@@ -4,8 +4,8 @@
 #' @param by What colours the cells: `"species"`, or labels as in [alignment_scores()].
 #' @param split A panel per species.
 #' @param size,alpha Diameter of the points in mm (`NULL`: by the number of cells), and their opacity (0 to 1).
-#' @param label Write the groups onto their centres; `NULL`: numbers, if there are more than 12 groups. Numbers are those of
-#'   the legend.
+#' @param label Write the groups onto their centres; `NULL`: numbers, if there are more than 12 groups. Numbers are
+#'   those of the legend.
 #' @param ... Passed to `plot_embedding()`.
 #' @return A ggplot. Nothing is drawn until it is printed.
 #' @examples
@@ -30,9 +30,7 @@ plot_embedding <- function(sm, by = NULL, split = FALSE, size = NULL, alpha = 0.
     ggplot2::scale_colour_manual(values = group_colours(n_groups), na.value = "grey80", drop = FALSE) +
     ggplot2::guides(colour = group_legend(n_groups)) +
     ggplot2::coord_equal() +
-    ggplot2::labs(
-      title = embedding_title(sm, by), x = "UMAP 1", y = "UMAP 2", colour = if (is.character(by) && length(by) == 1L) by else NULL
-    ) +
+    ggplot2::labs(title = embedding_title(sm, by), x = "UMAP 1", y = "UMAP 2", colour = column_of(by)) +
     theme_samap() +
     ggplot2::theme(axis.text = ggplot2::element_blank(), axis.ticks = ggplot2::element_blank())
   if (split && !is.null(cells$species)) plot <- plot + ggplot2::facet_wrap(ggplot2::vars(.data$species))
@@ -58,9 +56,13 @@ plot_cells <- function(sm, by) {
   cells
 }
 
+# The one column that `by` names, if it does.
+column_of <- function(by) if (is.character(by) && length(by) == 1L) unname(by)
+
 embedding_title <- function(sm, by) {
-  species <- if (inherits(sm, "samap_sam")) NULL else paste(sm$species, collapse = ", ")
-  paste0(if (is.null(species)) "Cells" else paste0("Cells of ", species), if (is.character(by) && length(by) == 1L) paste(" by", by))
+  column <- column_of(by)
+  species <- if (!inherits(sm, "samap_sam")) paste(" of", enumerate(sm$species))
+  paste0("Cells", species, if (!is.null(column)) paste(" by", column))
 }
 
 group_legend <- function(n_groups) {
@@ -76,7 +78,7 @@ group_labels <- function(cells, split, numbered) {
   panels <- if (split) cells$species else factor(rep(1L, nrow(cells)))
   parts <- split(cells, list(cells$group, panels), drop = TRUE)
   centres <- do.call(rbind, lapply(parts, function(part) {
-    data.frame(part[1L, , drop = FALSE][setdiff(names(part), c("x", "y"))], x = stats::median(part$x), y = stats::median(part$y))
+    replace(part[1L, , drop = FALSE], c("x", "y"), list(stats::median(part$x), stats::median(part$y)))
   }))
   centres$text <- if (numbered) as.integer(centres$group) else as.character(centres$group)
   ggplot2::geom_label(

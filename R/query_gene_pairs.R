@@ -1,11 +1,12 @@
 #' Homologues of a gene
 #'
 #' @param sm What [samap()] returns.
-#' @param gene Name of a gene. In all species that have a gene of this name; `c(mouse = "Ins2")` means that of one species.
+#' @param gene Name of a gene. In all species that have a gene of this name; `c(mouse = "Ins2")` means that of one
+#'   species.
 #' @param partner Only this homologue, in the same way.
-#' @return Data frame, sorted by species and correlation: species_a, gene_a (the gene asked for), species_b, gene_b, weight (as given),
-#'   correlation (refined; `NA` where a gene of the pair is not in the atlases). A gene no species has is an error of class
-#'   `samap_error_gene`; a gene without homologues gives no rows.
+#' @return Data frame, sorted by species and correlation: species_a, gene_a (the gene asked for), species_b, gene_b,
+#'   weight (as given), correlation (refined; `NA` where a gene of the pair is not in the atlases). A gene no species
+#'   has is an error of class `samap_error_gene`; a gene without homologues gives no rows.
 #' @examples
 #' example <- samap_example("pancreas-small")
 #' sm <- samap(example$atlases, example$homology, umap = FALSE, threads = 1, verbose = FALSE)

@@ -15,7 +15,7 @@ new_samap <- function(inputs, settings, fits, groups, mapped, from, run) {
   edges$correlation[edges$matched] <- mapped$correlation
   sm <- structure(list(
     format = 1L, species = species, cells = cells, genes = gene_table(inputs, fits),
-    homology = list(edges = edges, refined_from = mapped$refined_from),
+    homology = list(edges = edges, refined_over = mapped$refined_over),
     passes = join_passes(from, mapped$passes, settings), latent = mapped$latent, umap = NULL, alignment = NULL,
     sam = lapply(fits, function(fitted) kept_fit(fitted$fit)), groups = groups,
     counts = if (settings$control$keep_counts) lapply(inputs$atlases, `[[`, "counts"),
@@ -37,7 +37,8 @@ gene_table <- function(inputs, fits) {
   genes
 }
 
-# SAM results of a species as the result holds them: no loadings (they follow from counts and weights), no counts of their own.
+# SAM results of a species as the result holds them: no loadings (they follow from counts and weights), no counts of
+# their own.
 kept_fit <- function(fit) {
   fields <- c(
     "genes", "neighbor_index", "neighbor_distance", "scores", "ranked_genes", "weights_per_iteration", "options"
@@ -113,7 +114,7 @@ check_samap <- function(x, argument = "sm") {
   invisible(x)
 }
 
-# ---- printing --------------------------------------------------------------------------------------------------------------
+# ---- printing ----------------------------------------------------------------
 
 #' @method print samap
 #' @export
@@ -122,9 +123,11 @@ print.samap <- function(x, ...) {
     count_of(n_passes(x), "pass", "passes"), "\n", sep = "")
   print_species(x)
   matched <- sum(x$homology$edges$matched)
-  cat("homology: ", count_of(matched, "pair"), " of genes matched (of ", count_of(nrow(x$homology$edges), "input pair"), ")\n", sep = "")
+  cat("homology: ", count_of(matched, "pair"), " of genes matched (of ", count_of(nrow(x$homology$edges), "input pair"),
+    ")\n", sep = "")
   print_alignment(x)
-  cat("umap: ", if (is.null(x$umap)) "none" else "yes", " | counts: ", if (is.null(x$counts)) "not kept" else "kept", "\n", sep = "")
+  cat("umap: ", if (is.null(x$umap)) "none" else "yes", " | counts: ", if (is.null(x$counts)) "not kept" else "kept",
+    "\n", sep = "")
   cat("time: ", format(round(x$provenance$seconds, 1)), " s on ", x$provenance$device, ", ",
     count_of(x$provenance$threads, "thread"), " | seed: ", x$provenance$seed, "\n", sep = "")
   invisible(x)
@@ -154,8 +157,8 @@ print_alignment <- function(x) {
 #'
 #' @param object What [samap()] returns.
 #' @param ... Ignored.
-#' @return A list of class `summary.samap`: `species` (data frame: species, cells, genes, matched), `alignment` (data frame:
-#'   species_a, species_b, score from 0 to 1), `edges` (matched pairs of genes), `passes`, and `seconds`.
+#' @return A list of class `summary.samap`: `species` (data frame: species, cells, genes, matched), `alignment` (data
+#'   frame: species_a, species_b, score from 0 to 1), `edges` (matched pairs of genes), `passes`, and `seconds`.
 #' @examples
 #' example <- samap_example("pancreas-small")
 #' sm <- samap(example$atlases, example$homology, umap = FALSE, threads = 1, verbose = FALSE)
@@ -186,15 +189,15 @@ print.summary.samap <- function(x, ...) {
   invisible(x)
 }
 
-# ---- accessors -------------------------------------------------------------------------------------------------------------
+# ---- accessors ---------------------------------------------------------------
 
 #' The stitched graph of all cells
 #'
 #' @param sm What [samap()] returns.
-#' @param iteration `"final"` (the last pass) or the number of a pass; 0 means the first, mapped with sequence homology alone.
-#'   Passes between the first and the last are there with `samap_control(keep_iterations = TRUE)`.
-#' @return dgCMatrix cells x cells; row = source, so that row i holds the weights of cell i's edges: neighbours within its
-#'   species, and linked cells of others. Both dimnames are cell ids. An absent pass is an error of class
+#' @param iteration `"final"` (the last pass) or the number of a pass; 0 means the first, mapped with sequence
+#'   homology alone. Passes between the first and the last are there with `samap_control(keep_iterations = TRUE)`.
+#' @return dgCMatrix cells x cells; row = source, so that row i holds the weights of cell i's edges: neighbours within
+#'   its species, and linked cells of others. Both dimnames are cell ids. An absent pass is an error of class
 #'   `samap_error_argument`.
 #' @examples
 #' example <- samap_example("pancreas-small")
@@ -211,11 +214,11 @@ stitched_graph <- function(sm, iteration = "final") {
 #' The homology graph
 #'
 #' @param sm What [samap()] returns.
-#' @param refined `TRUE`: pairs of genes that kept a correlation after the last refinement. `FALSE`: all input pairs, with the
-#'   correlation `NA`.
-#' @return Data frame: species_a, gene_a, species_b, gene_b, weight (as given), correlation (of the smoothed expression of
-#'   both genes over the cells of both species, -1 to 1). Each pair once. Correlations come from the last refinement made, over
-#'   the graph of the pass before the last (of the first, if there was only one).
+#' @param refined `TRUE`: pairs of genes that kept a correlation after the last refinement. `FALSE`: all input pairs,
+#'   with the correlation `NA`.
+#' @return Data frame: species_a, gene_a, species_b, gene_b, weight (as given), correlation (of the smoothed
+#'   expression of both genes over the cells of both species, -1 to 1). Each pair once. Correlations come from the
+#'   last refinement made, over the graph of the pass before the last (of the first, if there was only one).
 #' @seealso [refine_homology()], [query_gene_pairs()]
 #' @examples
 #' example <- samap_example("pancreas-small")
@@ -259,7 +262,8 @@ refine_homology <- function(sm, mode = c("pearson", "xi"), thr = 0, wscale = FAL
   counts <- need_counts(sm)
   run <- new_run(threads, sm$options$control$memory, verbose)
   options <- with_options(
-    sm$options$mapping, hom_edge_mode = mode, hom_edge_thr = check_number(thr, "thr"), wscale = check_flag(wscale, "wscale")
+    sm$options$mapping, hom_edge_mode = mode,
+    hom_edge_thr = check_number(thr, "thr"), wscale = check_flag(wscale, "wscale")
   )
   index <- result_index(sm)
   parts <- lapply(sm$species, function(id) {
@@ -289,15 +293,16 @@ sm_expression <- function(sm, species, counts, run) {
 #'
 #' @param sm What [samap()] or [sam()] returns.
 #' @return `cell_metadata()`: data frame, one row per cell in the order of [stitched_graph()]: cell (the id
-#'   `<species>_<barcode>`, made unique), species, barcode (the original name), sample, then the metadata of each species
-#'   (`NA` where a species lacks a column; `samap_leiden` where clusters were made). Metadata columns that are called `cell`,
-#'   `species` or `barcode` become `<name>_original`.
+#'   `<species>_<barcode>`, made unique), species, barcode (the original name), sample, then the metadata of each
+#'   species (`NA` where a species lacks a column; `samap_leiden` where clusters were made). Metadata columns that are
+#'   called `cell`, `species` or `barcode` become `<name>_original`.
 #'
-#'   `gene_weights()`: data frame, one row per gene: species, gene, weight (of SAM, 0 to 1), matched (the homology names the
-#'   gene). For one species: gene, weight, dispersion, mean, variance (of the normalised data), kept (by the gene filter).
+#'   `gene_weights()`: data frame, one row per gene: species, gene, weight (of SAM, 0 to 1), matched (the homology
+#'   names the gene). For one species: gene, weight, dispersion, mean, variance (of the normalised data), kept (by the
+#'   gene filter).
 #'
-#'   `run_info()`: data frame of the phases (`kind` is `"phase"`; with seconds, and the peak memory of the process in MB) and
-#'   of everything that was chosen automatically (`kind` is `"choice"`; with what was chosen and why).
+#'   `run_info()`: data frame of the phases (`kind` is `"phase"`; with seconds, and the peak memory of the process in
+#'   MB) and of everything that was chosen automatically (`kind` is `"choice"`; with what was chosen and why).
 #' @examples
 #' example <- samap_example("pancreas-small")
 #' sm <- samap(example$atlases, example$homology, umap = FALSE, threads = 1, verbose = FALSE)
@@ -345,7 +350,7 @@ check_result <- function(x, argument = "sm") {
   check_samap(x, argument)
 }
 
-# ---- counts ----------------------------------------------------------------------------------------------------------------
+# ---- counts ------------------------------------------------------------------
 
 # The counts a result holds: per species, or of its one species.
 need_counts <- function(x) {
@@ -362,7 +367,8 @@ need_counts <- function(x) {
 #'
 #' @param sm What [samap()] or [sam()] returned with `samap_control(keep_counts = FALSE)`.
 #' @param atlases The atlases of that run, as given to [samap()] (or the one given to [sam()]).
-#' @return `sm` with the counts. Other atlases than those of the run are an error of class `samap_error_different_input`.
+#' @return `sm` with the counts. Other atlases than those of the run are an error of class
+#'   `samap_error_different_input`.
 #' @examples
 #' example <- samap_example("pancreas-small")
 #' sm <- samap(example$atlases, example$homology,

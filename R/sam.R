@@ -1,9 +1,9 @@
 #' Analyse one species with SAM
 #'
-#' Normalises the counts, weighs genes by how much they vary between the neighbourhoods of the cells, and finds neighbours of
-#' cells in the space of the weighted genes, in turns, until the weights settle (the SAM algorithm). `samap()` does this for
-#' every species by itself; call `sam()` to set the options of one species, or to look at it alone, and hand the result to
-#' [samap()].
+#' Normalises the counts, weighs genes by how much they vary between the neighbourhoods of the cells, and finds
+#' neighbours of cells in the space of the weighted genes, in turns, until the weights settle (the SAM algorithm).
+#' `samap()` does this for every species by itself; call `sam()` to set the options of one species, or to look at it
+#' alone, and hand the result to [samap()].
 #'
 #' @param x Raw counts, genes x cells: a matrix or sparse matrix, `list(counts =, cells =)`, a Seurat object, a
 #'   SingleCellExperiment, or an unnamed list of those (several samples).
@@ -13,8 +13,8 @@
 #'   `"multinomial"` (Pearson residuals; needs a `sum_norm` other than `"cell_median"`), `"none"`.
 #' @param div Divisor of the counts before the transformation.
 #' @param min_expression Transformed values up to this are set to 0.
-#' @param thresh_low,thresh_high A gene is kept if it is expressed in more than `thresh_low` and at most `thresh_high` of the
-#'   cells (shares).
+#' @param thresh_low,thresh_high A gene is kept if it is expressed in more than `thresh_low` and at most `thresh_high`
+#'   of the cells (shares).
 #' @param filter_genes Apply those two thresholds.
 #' @param max_iter Largest number of iterations (at least 5).
 #' @param stopping_condition Root mean square change of the weights at which the iteration stops.
@@ -27,22 +27,22 @@
 #' @param weight_pcs Scale components by the square root of their share of variance.
 #' @param sparse_pca Components from the sparse matrix with implicit centring: less memory, no clipping of outliers.
 #' @param weight_mode How dispersion becomes weight: `"rms"`, `"dispersion"`, `"variance"` or `"combined"`.
-#' @param reduction Coordinates to find the neighbours in, instead of principal components: a matrix cells x dimensions, or
-#'   the name of a reduction of a Seurat object or SingleCellExperiment (such as `"harmony"`). Weights follow from those
-#'   neighbours.
-#' @param resolution Resolution of the Leiden clusters of the kNN graph (undirected; weight 2 where two cells are neighbours
-#'   of each other, else 1), column `samap_leiden` of the metadata.
+#' @param reduction Coordinates to find the neighbours in, instead of principal components: a matrix cells x
+#'   dimensions, or the name of a reduction of a Seurat object or SingleCellExperiment (such as `"harmony"`). Weights
+#'   follow from those neighbours.
+#' @param resolution Resolution of the Leiden clusters of the kNN graph (undirected; weight 2 where two cells are
+#'   neighbours of each other, else 1), column `samap_leiden` of the metadata.
 #' @param knn Neighbour search: `"auto"` (exact up to `control$exact_limit` cells), `"exact"`, `"ivf"` or `"hnsw"`.
-#' @param threads Number of threads; `NULL`: `getOption("samap.threads")`, then `RAYON_NUM_THREADS`, then the available cores.
-#'   Results do not depend on it.
+#' @param threads Number of threads; `NULL`: `getOption("samap.threads")`, then `RAYON_NUM_THREADS`, then the
+#'   available cores. Results do not depend on it.
 #' @param seed Seed of every random draw.
 #' @param control What [samap_control()] returns.
 #' @param verbose Show progress.
 #'
-#' @return A list of class `samap_sam`: `cells` and `genes` (data frames; weight, dispersion, mean and variance per gene),
-#'   `neighbor_index` and `neighbor_distance` (cells x k, the cell itself first), `scores` (cells x npcs), `pcs`
-#'   (genes x npcs), `ranked_genes`, `weights_per_iteration` (iterations x genes), `options`, `counts`. Read it with
-#'   [gene_weights()], [cell_metadata()], [embedding()], [cluster_markers()], [run_info()] and [run_umap()].
+#' @return A list of class `samap_sam`: `cells` and `genes` (data frames; weight, dispersion, mean and variance per
+#'   gene), `neighbor_index` and `neighbor_distance` (cells x k, the cell itself first), `scores` (cells x npcs),
+#'   `pcs` (genes x npcs), `ranked_genes`, `weights_per_iteration` (iterations x genes), `options`, `counts`. Read it
+#'   with [gene_weights()], [cell_metadata()], [embedding()], [cluster_markers()], [run_info()] and [run_umap()].
 #'
 #' Errors have the classes `samap_error_argument`, `samap_error_missing`, `samap_error_negative`, `samap_error_empty`,
 #' `samap_error_few_cells` and others, all inheriting from `samap_error`.
@@ -123,8 +123,8 @@ read_reduction <- function(x, reduction, n_cells) {
       "shape", "`reduction` must be a numeric matrix with one row per cell, without missing values.",
       argument = "reduction",
       found = paste0(
-        "It is ", if (is.matrix(reduction)) paste(dim(reduction), collapse = " x ") else describe(reduction), "; there are ",
-        count_of(n_cells, "cell"), "."
+        "It is ", if (is.matrix(reduction)) paste(dim(reduction), collapse = " x ") else describe(reduction),
+        "; there are ", count_of(n_cells, "cell"), "."
       )
     )
   }
@@ -189,7 +189,8 @@ package_version_string <- function() as.character(utils::packageVersion("samap")
 print.samap_sam <- function(x, ...) {
   top <- x$genes$gene[x$ranked_genes[seq_len(min(5L, length(x$ranked_genes)))]]
   cat("<samap_sam> ", count_of(nrow(x$cells), "cell"), ", ", count_of(nrow(x$genes), "gene"), "\n", sep = "")
-  cat("  neighbours: ", ncol(x$neighbor_index), " (", x$options$sam$distance, "), components: ", ncol(x$scores), "\n", sep = "")
+  cat("  neighbours: ", ncol(x$neighbor_index), " (", x$options$sam$distance, "), components: ", ncol(x$scores), "\n",
+    sep = "")
   cat("  highest weights: ", paste(top, collapse = ", "), "\n", sep = "")
   cat("  clusters: ", nlevels(x$cells$samap_leiden), " at resolution ", format(x$options$resolution), "\n", sep = "")
   cat("  iterations: ", nrow(x$weights_per_iteration), ", seed ", x$options$sam$seed, "\n", sep = "")

@@ -1,8 +1,9 @@
 #' samap: map single-cell atlases of different species onto each other
 #'
-#' `samap()` finds which cells of one species correspond to which cells of another, from raw counts and a table of homologous
-#' genes. It alternates between projecting the species into a joint space, linking mutual neighbours across species, and
-#' re-weighting the homology of genes by how they are expressed in the linked cells. The engine is written in Rust.
+#' `samap()` finds which cells of one species correspond to which cells of another, from raw counts and a table of
+#' homologous genes. It alternates between projecting the species into a joint space, linking mutual neighbours across
+#' species, and re-weighting the homology of genes by how they are expressed in the linked cells. The engine is
+#' written in Rust.
 #'
 #' @section Where to start:
 #' * [samap()] runs everything; [samap_example()] has data to try it on.
@@ -10,8 +11,8 @@
 #' * [homology_from_blast()] and [homology_from_pairs()] read homology tables.
 #'
 #' @references
-#' Tarashansky AJ, Musser JM, Khariton M, Li P, Arendt D, Quake SR, Wang B (2021). Mapping single-cell atlases throughout
-#' Metazoa unravels cell type evolution. *eLife* 10:e66747. \doi{10.7554/eLife.66747}
+#' Tarashansky AJ, Musser JM, Khariton M, Li P, Arendt D, Quake SR, Wang B (2021). Mapping single-cell atlases
+#' throughout Metazoa unravels cell type evolution. *eLife* 10:e66747. \doi{10.7554/eLife.66747}
 #'
 #' Tarashansky AJ, Xue Y, Li P, Quake SR, Wang B (2019). Self-assembling manifolds in single-cell RNA sequencing data.
 #' *eLife* 8:e48994. \doi{10.7554/eLife.48994}

@@ -1,17 +1,19 @@
 #' Map single-cell atlases of several species onto each other
 #'
-#' Runs SAM on every species, then alternates between projecting all species into a joint space through the homology of their
-#' genes, linking cells that are mutual neighbours across species, and re-weighting the homology of genes by the correlation
-#' of their expression over linked cells. The result is a stitched graph of all cells, and the refined homology.
+#' Runs SAM on every species, then alternates between projecting all species into a joint space through the homology
+#' of their genes, linking cells that are mutual neighbours across species, and re-weighting the homology of genes by
+#' the correlation of their expression over linked cells. The result is a stitched graph of all cells, and the refined
+#' homology.
 #'
-#' @param atlases Named list, one entry per species id (two or more; any string without white space or `;`). Each entry is
-#'   raw counts, genes x cells, as a matrix or sparse matrix; `list(counts =, cells =)` with a data frame of cell metadata; a
-#'   Seurat object; a SingleCellExperiment; what [sam()] returned; or an unnamed list of those (several samples, stacked).
-#' @param homology Homologous genes: what [homology_from_pairs()] or [homology_from_blast()] return, a data frame with the
-#'   columns `species_a`, `gene_a`, `species_b`, `gene_b`, `weight`, or the path of a folder of BLAST tables. A pair of species
-#'   without homology gets no direct links (star designs), with one warning.
-#' @param keys Metadata column whose groups set how far neighbourhoods grow (one name for all species, or a named vector;
-#'   species not named use clusters). `NULL`: Leiden clusters.
+#' @param atlases Named list, one entry per species id (two or more; any string without white space or `;`). Each
+#'   entry is raw counts, genes x cells, as a matrix or sparse matrix; `list(counts =, cells =)` with a data frame of
+#'   cell metadata; a Seurat object; a SingleCellExperiment; what [sam()] returned; or an unnamed list of those
+#'   (several samples, stacked).
+#' @param homology Homologous genes: what [homology_from_pairs()] or [homology_from_blast()] return, a data frame with
+#'   the columns `species_a`, `gene_a`, `species_b`, `gene_b`, `weight`, or the path of a folder of BLAST tables. A
+#'   pair of species without homology gets no direct links (star designs), with one warning.
+#' @param keys Metadata column whose groups set how far neighbourhoods grow (one name for all species, or a named
+#'   vector; species not named use clusters). `NULL`: Leiden clusters.
 #' @param resolutions Resolution of those clusters.
 #' @param n_iterations Number of passes; with `from`, of further passes.
 #' @param cross_species_k Number of neighbours a cell has in each other species.
@@ -25,18 +27,19 @@
 #' @param umap Lay out the stitched graph in two dimensions ([run_umap()] does it later).
 #' @param backend `"auto"`, `"cpu"` or `"cuda"`; see [samap_devices()].
 #' @param knn Neighbour search: `"auto"` (exact up to `control$exact_limit` cells), `"exact"`, `"ivf"` or `"hnsw"`.
-#' @param from An earlier result on the same atlases and homology, to continue from. One pass continued by two is bit for bit
-#'   the same as three passes.
-#' @param fix_ids Where gene names differ between atlas and homology by a version suffix, by case or by `_` and `-`, match
-#'   them all the same. `FALSE`: only say so.
-#' @param threads Number of threads; `NULL`: `getOption("samap.threads")`, then `RAYON_NUM_THREADS`, then the available cores.
-#'   Results do not depend on it.
+#' @param from An earlier result on the same atlases and homology, to continue from. One pass continued by two is bit
+#'   for bit the same as three passes.
+#' @param fix_ids Where gene names differ between atlas and homology by a version suffix, by case or by `_` and `-`,
+#'   match them all the same. `FALSE`: only say so.
+#' @param threads Number of threads; `NULL`: `getOption("samap.threads")`, then `RAYON_NUM_THREADS`, then the
+#'   available cores. Results do not depend on it.
 #' @param seed Seed of every random draw. The same input and seed give the same bits.
 #' @param control What [samap_control()] returns.
 #' @param verbose Show progress.
 #'
 #' @details
-#' `resolutions`, `neighborhood_sizes`, `neigh_from_keys` and `keys` are single values for all species, or named by species.
+#' `resolutions`, `neighborhood_sizes`, `neigh_from_keys` and `keys` are single values for all species, or named by
+#' species.
 #'
 #' @return A list of class `samap` (plain data: `saveRDS()` works). Read it with [stitched_graph()], [homology_graph()],
 #'   [alignment_scores()], [gene_pairs()], [cluster_markers()], [cell_metadata()], [gene_weights()], [embedding()],
@@ -44,9 +47,10 @@
 #'   * `format`: 1.
 #'   * `species`: ids, in the order of `atlases`.
 #'   * `cells`, `genes`: data frames, in the order of the graphs (species after species).
-#'   * `homology`: list of `edges` (data frame; `matched`: both genes are in the atlases; `correlation`) and `refined_from`
-#'     (the pass over whose graph the correlations were computed).
-#'   * `passes`: list of the first and last pass (or all): `iteration`, `k`, `graph` (dgCMatrix cells x cells, row = source).
+#'   * `homology`: list of `edges` (data frame; `matched`: both genes are in the atlases; `correlation`) and
+#'     `refined_over` (the pass over whose graph the correlations were computed).
+#'   * `passes`: list of the first and last pass (or all): `iteration`, `k`, `graph` (dgCMatrix cells x cells, row =
+#'     source).
 #'   * `latent`: matrix cells x dimensions, the joint projection of the last pass. `umap`: matrix cells x 2, or `NULL`.
 #'   * `alignment`: mean alignment score of the cells per pair of species (0 to 1).
 #'   * `sam`: per species, what [sam()] computes. `groups`: per species, the group of every cell.
@@ -57,8 +61,8 @@
 #' `found` and `remedy`. Kinds: `argument`, `species`, `shape`, `names`, `missing`, `negative`, `infinite`, `empty`,
 #' `few_cells`, `key`, `no_counts`, `no_match`, `different_input`, `device`, `io`, `parse`, `numerical`, `internal`.
 #' @references
-#' Tarashansky AJ, Musser JM, Khariton M, Li P, Arendt D, Quake SR, Wang B (2021). Mapping single-cell atlases throughout
-#' Metazoa unravels cell type evolution. *eLife* 10:e66747. \doi{10.7554/eLife.66747}
+#' Tarashansky AJ, Musser JM, Khariton M, Li P, Arendt D, Quake SR, Wang B (2021). Mapping single-cell atlases
+#' throughout Metazoa unravels cell type evolution. *eLife* 10:e66747. \doi{10.7554/eLife.66747}
 #' @examples
 #' example <- samap_example("pancreas-small")
 #' sm <- samap(example$atlases, example$homology, keys = "cell_type", umap = FALSE, threads = 1, verbose = FALSE)
@@ -117,9 +121,13 @@ samap <- function(atlases, homology,
   sm
 }
 
-check_count <- function(x, argument, species = NULL) check_number(x, argument, min = 0, integer = TRUE, species = species)
+check_count <- function(x, argument, species = NULL) {
+  check_number(x, argument, min = 0, integer = TRUE, species = species)
+}
 
-check_positive <- function(x, argument, species = NULL) check_number(x, argument, min = 0, species = species)
+check_positive <- function(x, argument, species = NULL) {
+  check_number(x, argument, min = 0, species = species)
+}
 
 # The run itself, on checked input.
 map_atlases <- function(inputs, settings, from, run) {
@@ -141,13 +149,13 @@ map_atlases <- function(inputs, settings, from, run) {
       neigh_from_keys = settings$neigh_from_keys[[id]]
     )
   }), species)
-  start <- continuation(from, parts, index$homology, settings, run)
+  start <- continuation(from, settings)
   mapped <- engine_mapping(parts, index$homology, start, settings$mapping, settings$knn, settings$seed, run)
   new_samap(inputs, settings, fits, groups, mapped, from, run)
 }
 
-# SAM results of a species, its normalised expression, and its loadings. Results of sam() and of an earlier run are taken
-# over; expression and loadings follow from them and the counts.
+# SAM results of a species, its normalised expression, and its loadings. Results of sam() and of an earlier run are
+# taken over; expression and loadings follow from them and the counts.
 prepare_species <- function(atlas, species, settings, from, run) {
   known <- if (is.null(from)) atlas$sam else from$sam[[species]]
   if (is.null(known)) {
@@ -200,19 +208,20 @@ homology_index <- function(edges, atlases, matched) {
   list(columns = columns, homology = edge_index(edges[edges$matched, , drop = FALSE], genes))
 }
 
-# ---- continuing ------------------------------------------------------------------------------------------------------------
+# ---- continuing --------------------------------------------------------------
 
-# What the mapping starts with: nothing, or the passes made and the correlations over the graph of the last of them.
-continuation <- function(from, parts, homology, settings, run) {
+# What the mapping starts with: nothing, or where an earlier run ended. Correlations over the graph of its last pass
+# are made by the engine, unless they are there already, by the same options.
+continuation <- function(from, settings) {
   if (is.null(from)) {
     return(NULL)
   }
-  made <- n_passes(from)
-  correlation <- from$homology$edges$correlation[from$homology$edges$matched]
-  if (from$homology$refined_from != made || !same_refinement(from$options$mapping, settings$mapping)) {
-    correlation <- engine_refine(parts, homology, from$passes[[length(from$passes)]]$graph, settings$mapping, run)
-  }
-  list(passes = made, correlation = correlation)
+  edges <- from$homology$edges
+  usable <- same_refinement(from$options$mapping, settings$mapping)
+  list(
+    passes = n_passes(from), graph = final_pass(from)$graph, correlation = edges$correlation[edges$matched],
+    refined_over = if (usable) from$homology$refined_over else 0L
+  )
 }
 
 same_refinement <- function(a, b) {
@@ -231,7 +240,8 @@ check_same_inputs <- function(from, inputs) {
     same_fit(inputs$atlases[[id]]$sam, from$sam[[id]])
   }, logical(1))]
   if (length(changed) > 0) {
-    different_input("atlases", "The atlases are not those of `from`.", changed, paste0("Different: ", enumerate(quoted(changed)), "."))
+    found <- paste0("Different: ", enumerate(quoted(changed)), ".")
+    different_input("atlases", "The atlases are not those of `from`.", changed, found)
   }
   if (!identical(from$provenance$homology$hash, inputs$homology$hash)) {
     different_input("homology", "The homology is not that of `from`.", NULL, NULL)
@@ -239,7 +249,8 @@ check_same_inputs <- function(from, inputs) {
 }
 
 same_fit <- function(given, before) {
-  is.null(given) || identical(given$genes$weight, before$genes$weight) && identical(given$neighbor_index, before$neighbor_index)
+  is.null(given) ||
+    identical(given$genes$weight, before$genes$weight) && identical(given$neighbor_index, before$neighbor_index)
 }
 
 different_input <- function(argument, message, species, found) {

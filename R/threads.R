@@ -1,5 +1,6 @@
-# Number of threads. Asked for explicitly: exactly that. Otherwise: getOption("samap.threads"), RAYON_NUM_THREADS, or the cores
-# this process may use (affinity and cgroup); never more than OMP_THREAD_LIMIT and the two cores of a package check allow.
+# Number of threads. Asked for explicitly: exactly that. Otherwise: getOption("samap.threads"), RAYON_NUM_THREADS, or
+# the cores this process may use (affinity and cgroup); never more than OMP_THREAD_LIMIT and the two cores of a
+# package check allow.
 resolve_threads <- function(threads = NULL) {
   if (!is.null(threads)) {
     check_number(threads, "threads", min = 1, integer = TRUE)

@@ -22,7 +22,8 @@ planted_atlas <- function(seed, n_types = 3L, cells_per_type = 30L, genes_per_ty
 
 planted_pairs <- function(a, b, n = 85L, prefix_a = "g", prefix_b = "g") {
   data.frame(
-    species_a = a, gene_a = paste0(prefix_a, seq_len(n)), species_b = b, gene_b = paste0(prefix_b, seq_len(n)), weight = 100
+    species_a = a, gene_a = paste0(prefix_a, seq_len(n)),
+    species_b = b, gene_b = paste0(prefix_b, seq_len(n)), weight = 100
   )
 }
 
@@ -67,7 +68,7 @@ show_condition <- function(code) {
   if (is.null(condition)) {
     cat("no condition\n")
   } else {
-    cat("<", class(condition)[[1]], ">", if (!is.null(condition$argument)) paste0(" ", condition$argument), "\n", sep = "")
+    cat("<", class(condition)[[1]], "> ", condition$argument, "\n", sep = "")
     cat(conditionMessage(condition), "\n")
   }
 }

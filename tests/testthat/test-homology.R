@@ -40,7 +40,7 @@ test_that("a homology prints its pairs of species", {
   expect_snapshot(print(homology_from_pairs(three_species()$homology)))
 })
 
-# ---- BLAST -----------------------------------------------------------------------------------------------------------------
+# ---- BLAST -------------------------------------------------------------------
 
 blast_row <- function(query, target, evalue, score) {
   paste(query, target, 90, 100, 5, 0, 1, 100, 1, 100, evalue, score, sep = "\t")

@@ -52,9 +52,11 @@ test_that("passes continued are the passes of one longer run", {
   for (mode in c("pearson", "xi")) {
     three <- quiet_samap(data, hom_edge_mode = mode)
     one <- quiet_samap(data, n_iterations = 1, hom_edge_mode = mode)
-    expect_identical(unclass(quiet_samap(data, n_iterations = 2, hom_edge_mode = mode, from = one))[parts], unclass(three)[parts])
+    continued <- quiet_samap(data, n_iterations = 2, hom_edge_mode = mode, from = one)
+    expect_identical(unclass(continued)[parts], unclass(three)[parts])
     two <- quiet_samap(data, n_iterations = 2, hom_edge_mode = mode)
-    expect_identical(unclass(quiet_samap(data, n_iterations = 1, hom_edge_mode = mode, from = two))[parts], unclass(three)[parts])
+    continued <- quiet_samap(data, n_iterations = 1, hom_edge_mode = mode, from = two)
+    expect_identical(unclass(continued)[parts], unclass(three)[parts])
   }
   kept <- quiet_samap(data, control = samap_control(keep_iterations = TRUE))
   expect_length(kept$passes, 3L)
@@ -135,7 +137,9 @@ test_that("dense, sparse, triplet, list, Seurat and SingleCellExperiment inputs 
     other$atlases <- lapply(data$atlases, forms[[form]])
     sm <- quiet_samap(other, n_iterations = 1)
     expect_identical(sm$passes, plain$passes, info = form)
-    if (form %in% c("seurat", "sce")) expect_identical(as.character(sm$cells$cell_type), plain$cells$cell_type, info = form)
+    if (form %in% c("seurat", "sce")) {
+      expect_identical(as.character(sm$cells$cell_type), plain$cells$cell_type, info = form)
+    }
   }
 })
 
@@ -185,8 +189,8 @@ test_that("results of sam() are used as they are", {
 
 test_that("settings can differ between species", {
   sm <- quiet_samap(
-    two_species(), n_iterations = 1, keys = c(mu = "cell_type"), resolutions = c(ha = 0.5), neighborhood_sizes = c(mu = 2),
-    neigh_from_keys = c(ha = TRUE)
+    two_species(), n_iterations = 1, keys = c(mu = "cell_type"), resolutions = c(ha = 0.5),
+    neighborhood_sizes = c(mu = 2), neigh_from_keys = c(ha = TRUE)
   )
   expect_identical(sm$options$neighborhood_sizes, list(ha = 3L, mu = 2L))
   expect_identical(sm$options$neigh_from_keys, list(ha = TRUE, mu = FALSE))
@@ -210,7 +214,8 @@ test_that("a result survives saveRDS() and another process of analysis", {
   again <- readRDS(file)
   expect_identical(again, sm)
   expect_identical(
-    gene_pairs(again, "cell_type", threads = 1, verbose = FALSE), gene_pairs(sm, "cell_type", threads = 1, verbose = FALSE)
+    gene_pairs(again, "cell_type", threads = 1, verbose = FALSE),
+    gene_pairs(sm, "cell_type", threads = 1, verbose = FALSE)
   )
 })
 

@@ -38,6 +38,19 @@ impl Input {
         })
     }
 
+    /// From `list(expression, weights, gene_columns)`: the refinement reads nothing else.
+    fn for_refinement(fields: &Fields) -> Result<Self> {
+        let species: Species = held("expression", fields.get("expression")?)?;
+        Ok(Input {
+            loadings: Loadings::default(),
+            weights: fields.numbers("weights")?,
+            neighbours: Neighbours { k: 0, indices: Vec::new(), distances: Vec::new() },
+            groups: Vec::new(),
+            gene_columns: fields.indices("gene_columns", species.expression.genes())?,
+            species,
+        })
+    }
+
     fn atlas(&self) -> Atlas<'_> {
         Atlas {
             expression: &self.species.expression,
@@ -174,7 +187,8 @@ fn mapping_to_r(found: &Mapping, homology: &Homology) -> Result<Robj> {
     .into())
 }
 
-/// Refines the homology graph over a stitched graph: `list(correlation)`. `species`: as in `mapping_start()`.
+/// Refines the homology graph over a stitched graph: `list(correlation)`. `species`: list of `list(expression, weights,
+/// gene_columns)`.
 #[extendr]
 fn refine_start(
     species: Robj,
@@ -185,7 +199,7 @@ fn refine_start(
     memory: f64,
 ) -> Robj {
     outcome(|| {
-        let inputs: Vec<Input> = each_species(&species)?.iter().map(Input::of).collect::<Result<_>>()?;
+        let inputs: Vec<Input> = each_species(&species)?.iter().map(Input::for_refinement).collect::<Result<_>>()?;
         let homology = Homology::of(&homology)?;
         let graph = graph_from_r("graph", &graph)?;
         let options = options::refinement(&mapping_options)?;

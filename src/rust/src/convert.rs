@@ -68,7 +68,9 @@ impl Fields {
 
     /// A vector of numbers.
     pub fn numbers(&self, name: &str) -> Result<Vec<f64>> {
-        self.get(name)?.as_real_vector().ok_or_else(|| wrong(name, "a vector of numbers"))
+        let value = self.get(name)?;
+        let whole = || value.as_integer_vector().map(|v| v.into_iter().map(f64::from).collect());
+        value.as_real_vector().or_else(whole).ok_or_else(|| wrong(name, "a vector of numbers"))
     }
 
     /// R's 1-based indices as 0-based ones, all below `limit`.

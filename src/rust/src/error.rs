@@ -14,19 +14,27 @@ pub fn outcome(work: impl FnOnce() -> samap_core::Result<Robj>) -> Robj {
     }
 }
 
-/// `list(kind, argument, message, found, remedy)` of an error of the engine.
+/// `list(kind, argument, message, found, remedy)` of an error of the engine; R shows the last three below each other.
 pub fn describe(error: &CoreError) -> List {
-    let (argument, found, remedy) = match error {
-        CoreError::Argument { argument, found, remedy } => {
-            (Some(argument.clone()), found.clone(), Some(remedy.clone()))
-        }
-        CoreError::Parse { found, remedy, .. } => (None, found.clone(), Some(remedy.clone())),
-        CoreError::Shape { found, .. } => (None, found.clone(), None),
-        CoreError::Device { reason, .. } | CoreError::Numerical { reason, .. } => (None, reason.clone(), None),
-        CoreError::Io { source, .. } => (None, source.to_string(), None),
-        CoreError::Cancelled => (None, String::new(), None),
+    let parts = |message: String, argument: Option<&String>, found: Option<&String>, remedy: Option<&String>| {
+        list!(
+            kind = error.kind(),
+            argument = argument.cloned(),
+            message = message,
+            found = found.cloned(),
+            remedy = remedy.cloned()
+        )
     };
-    list!(kind = error.kind(), argument = argument, message = error.to_string(), found = found, remedy = remedy)
+    match error {
+        CoreError::Argument { argument, found, remedy } => {
+            parts(format!("`{argument}` cannot be used."), Some(argument), Some(found), Some(remedy))
+        }
+        CoreError::Parse { path, line, found, remedy } => {
+            let message = format!("{}, line {line}, cannot be read.", path.display());
+            parts(message, None, Some(found), Some(remedy))
+        }
+        _ => parts(error.to_string(), None, None, None),
+    }
 }
 
 /// The same for a panic, which is always a mistake of ours.

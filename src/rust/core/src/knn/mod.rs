@@ -93,6 +93,11 @@ impl Neighbours {
         Neighbours { k, indices, distances }
     }
 
+    /// Neighbours of cell `i`.
+    pub fn indices_of(&self, i: usize) -> &[u32] {
+        &self.indices[i * self.k..(i + 1) * self.k]
+    }
+
     /// Neighbours of cell `i` and their distances.
     pub fn of(&self, i: usize) -> (&[u32], &[f64]) {
         let range = i * self.k..(i + 1) * self.k;

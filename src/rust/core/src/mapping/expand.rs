@@ -108,7 +108,7 @@ pub fn expand(
 /// Neighbours of each cell by ascending index, with or without the cell itself.
 pub(super) fn adjacency(neighbours: &Neighbours, with_self: bool) -> Pattern {
     let of_cell = |i: usize| {
-        let others = neighbours.of(i).0.iter().copied().filter(|&j| j as usize != i);
+        let others = neighbours.indices_of(i).iter().copied().filter(|&j| j as usize != i);
         let mut row: Vec<u32> = others.chain(with_self.then_some(i as u32)).collect();
         row.sort_unstable();
         row

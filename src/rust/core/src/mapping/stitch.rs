@@ -103,7 +103,7 @@ pub fn stitch(mutual: &Graph, neighbours: &[&Neighbours], cell_offsets: &[usize]
         let cell = cell_offsets[species] + i;
         let (partners, weights) = row(mutual, cell);
         let within = 1.0 - weights.iter().sum::<f64>() / denominator;
-        let own = neighbours[species].of(i).0.iter().map(|&j| (j + cell_offsets[species] as u32, within));
+        let own = neighbours[species].indices_of(i).iter().map(|&j| (j + cell_offsets[species] as u32, within));
         let cross = partners.iter().copied().zip(weights.iter().copied());
         let kept = |&(j, weight): &(u32, f64)| j as usize != cell && weight.abs() >= SMALLEST_EDGE;
         let mut edges: Vec<(u32, f64)> = own.chain(cross).filter(kept).collect();

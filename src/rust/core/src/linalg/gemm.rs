@@ -1,0 +1,104 @@
+//! Matrix products, parallel over blocks of rows of the result.
+
+use crate::{Error, Result};
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
+use ndarray::{Array2, ArrayView2};
+use rayon::prelude::*;
+
+/// Rows of the result that one task computes.
+const ROWS: usize = 128;
+
+/// The same matrix for faer.
+///
+/// # Errors
+/// [`Error::Shape`] when neither rows nor columns are contiguous.
+pub fn view<'a>(a: ArrayView2<'a, f64>) -> Result<MatRef<'a, f64>> {
+    let (rows, columns) = a.dim();
+    if let Some(slice) = a.to_slice() {
+        return Ok(MatRef::from_row_major_slice(slice, rows, columns));
+    }
+    match a.reversed_axes().to_slice() {
+        Some(slice) => Ok(MatRef::from_column_major_slice(slice, rows, columns)),
+        None => Err(Error::shape("matrix product", "contiguous rows or columns", "a strided view")),
+    }
+}
+
+/// `a b` for `a` (m × n) and `b` (n × p).
+///
+/// # Errors
+/// [`Error::Shape`] when the sizes do not fit.
+pub fn product(a: ArrayView2<f64>, b: ArrayView2<f64>) -> Result<Array2<f64>> {
+    let mut out = Array2::zeros((a.nrows(), b.ncols()));
+    accumulate(&mut out, 1.0, a, b)?;
+    Ok(out)
+}
+
+/// `out += alpha a b` for `a` (m × n), `b` (n × p) and `out` (m × p, rows contiguous).
+///
+/// # Errors
+/// [`Error::Shape`] when the sizes do not fit.
+pub fn accumulate(out: &mut Array2<f64>, alpha: f64, a: ArrayView2<f64>, b: ArrayView2<f64>) -> Result<()> {
+    let columns = b.ncols();
+    if a.ncols() != b.nrows() || out.dim() != (a.nrows(), columns) {
+        let found = format!("{:?} times {:?} into {:?}", a.dim(), b.dim(), out.dim());
+        return Err(Error::shape("matrix product", "fitting sizes", found));
+    }
+    if out.is_empty() || a.ncols() == 0 {
+        return Ok(());
+    }
+    let (a, b) = (view(a)?, view(b)?);
+    row_blocks(out, ROWS)?.for_each(|(start, rows, block)| {
+        let block = MatMut::from_row_major_slice_mut(block, rows, columns);
+        matmul(block, Accum::Add, a.subrows(start, rows), b, alpha, Par::Seq);
+    });
+    Ok(())
+}
+
+/// Adds `a aᵀ` to the lower triangle of `out` (m × m) for `a` (m × n); what lies above is undefined.
+///
+/// # Errors
+/// [`Error::Shape`] when the sizes do not fit.
+pub fn accumulate_gram(out: &mut Array2<f64>, a: ArrayView2<f64>) -> Result<()> {
+    let size = a.nrows();
+    if out.dim() != (size, size) {
+        return Err(Error::shape("Gram matrix", format!("{size} × {size}"), format!("{:?}", out.dim())));
+    }
+    if a.is_empty() {
+        return Ok(());
+    }
+    let a = view(a)?;
+    row_blocks(out, ROWS)?.for_each(|(start, rows, block)| {
+        let block = MatMut::from_row_major_slice_mut(block, rows, size).subcols_mut(0, start + rows);
+        matmul(block, Accum::Add, a.subrows(start, rows), a.subrows(0, start + rows).transpose(), 1.0, Par::Seq);
+    });
+    Ok(())
+}
+
+/// Blocks of at most `rows` rows of `out`: first row, number of rows, values.
+pub fn row_blocks(
+    out: &mut Array2<f64>,
+    rows: usize,
+) -> Result<impl IndexedParallelIterator<Item = (usize, usize, &mut [f64])>> {
+    let columns = out.ncols().max(1);
+    let values = out.as_slice_mut().ok_or_else(|| Error::shape("row blocks", "contiguous rows", "a strided view"))?;
+    Ok(values
+        .par_chunks_mut(rows * columns)
+        .enumerate()
+        .map(move |(i, block)| (i * rows, block.len() / columns, block)))
+}
+
+/// Copies the lower triangle of a square matrix to the upper one.
+pub fn mirror(a: &mut Array2<f64>) {
+    const TILE: usize = 64;
+    let size = a.nrows();
+    for row in (0..size).step_by(TILE) {
+        for column in (0..=row).step_by(TILE) {
+            for i in row..(row + TILE).min(size) {
+                for j in column..(column + TILE).min(i) {
+                    a[[j, i]] = a[[i, j]];
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Randomized SVD with power iterations (Halko, Martinsson & Tropp 2011, algorithms 4.4 and 5.1): a random sketch of the
+//! range, sharpened by alternating products with orthonormalisation in between, and the SVD of the projection on it.
+
+use super::lanczos::random;
+use super::operator::Operator;
+use super::{eigen, gemm, qr};
+use crate::{Context, Result};
+use ndarray::Array2;
+
+/// Columns of the sketch beyond k.
+const OVERSAMPLING: usize = 10;
+
+/// Power iterations.
+const POWER: usize = 4;
+
+/// Leading left singular vectors (cells × k) of the operator and its singular values.
+///
+/// # Errors
+/// Those of the operator; [`crate::Error::Cancelled`].
+pub fn left(operator: &impl Operator, k: usize, seed: u64, ctx: &Context) -> Result<(Array2<f64>, Vec<f64>)> {
+    let width = (k + OVERSAMPLING).min(operator.rows()).min(operator.columns());
+    let mut range = operator.apply(random(operator.columns(), width, seed).view())?;
+    for _ in 0..POWER {
+        ctx.check()?;
+        let onto = operator.apply_transpose(qr::thin(range.view())?.0.view())?;
+        range = operator.apply(qr::thin(onto.view())?.0.view())?;
+    }
+    let basis = qr::thin(range.view())?.0;
+    // The SVD of Qᵀ A through the R of its transpose: Aᵀ Q = P R, so Qᵀ A = Rᵀ Pᵀ and R = W S Zᵀ gives U = Q Z.
+    let (_, r) = qr::thin(operator.apply_transpose(basis.view())?.view())?;
+    let eigen = eigen::full(gemm::product(r.t(), r.view())?.view(), k)?;
+    let values = eigen.values.iter().map(|v| v.max(0.0).sqrt()).collect();
+    Ok((gemm::product(basis.view(), eigen.vectors.view())?, values))
+}

@@ -1,0 +1,281 @@
+//! The scaled, weighted and centred expression matrix of SAM, never dense. A row keeps the sparsity of the expression:
+//! where scaling would fill it (centring, clipping), the constant that all absent entries of a gene share is subtracted from
+//! the whole gene, which centring would do anyway.
+
+use super::gemm;
+use super::operator::Operator;
+use crate::sparse::{Expression, row};
+use crate::{Context, Error, Result, with_expression};
+use ndarray::{Array2, ArrayView2};
+use rayon::prelude::*;
+use sprs::SpIndex;
+
+/// How an entry x of gene g in cell i is scaled before its gene's weight is applied; all in `f32`, as the reference does.
+#[derive(Debug, Clone)]
+pub enum Scale {
+    /// clip((x − mean) / sd, ±limit).
+    Clipped {
+        /// Mean per gene.
+        mean: Vec<f32>,
+        /// Standard deviation per gene (none is 0).
+        sd: Vec<f32>,
+        /// Bound of the scaled values.
+        limit: f32,
+    },
+    /// x · factor of the gene.
+    Genes(Vec<f32>),
+    /// x / divisor of the cell.
+    Cells(Vec<f32>),
+}
+
+/// Rows with at least this share of entries are multiplied as dense ones when the Gram matrix is made.
+const DENSE_SHARE: f64 = 0.2;
+
+/// Genes in a dense tile, and cells in a row tile.
+const TILE: usize = 256;
+
+/// No column.
+const DROPPED: u32 = u32::MAX;
+
+/// Expression of chosen genes, scaled, weighted and centred: an [`Operator`] over all cells × the chosen genes.
+pub struct Scaled<'a> {
+    expression: &'a Expression,
+    /// Column of each gene of the expression, or `DROPPED`.
+    position: Vec<u32>,
+    scale: Scale,
+    /// Per gene of the expression.
+    weights: &'a [f64],
+    /// Value of the absent entries per gene of the expression, already weighted.
+    base: Vec<f64>,
+    /// Per column: what centring subtracts.
+    centre: Vec<f64>,
+    memory: usize,
+    ctx: &'a Context,
+}
+
+impl<'a> Scaled<'a> {
+    /// `genes`: ascending genes of the expression that are used; `weights`: one per gene of the expression. Columns are
+    /// centred on their means.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when the sizes do not fit.
+    pub fn new(
+        expression: &'a Expression,
+        genes: &[u32],
+        scale: Scale,
+        weights: &'a [f64],
+        ctx: &'a Context,
+    ) -> Result<Self> {
+        let (n, g) = (expression.cells(), expression.genes());
+        let fits = match &scale {
+            Scale::Clipped { mean, sd, .. } => mean.len() == g && sd.len() == g,
+            Scale::Genes(factor) => factor.len() == g,
+            Scale::Cells(divisor) => divisor.len() == n,
+        };
+        if !fits || weights.len() != g || genes.iter().any(|&gene| gene as usize >= g) {
+            return Err(Error::shape(
+                "scaling",
+                format!("{n} cells and {g} genes"),
+                format!("{} weights", weights.len()),
+            ));
+        }
+        let mut position = vec![DROPPED; g];
+        genes.iter().enumerate().for_each(|(column, &gene)| position[gene as usize] = column as u32);
+        let base = match &scale {
+            Scale::Clipped { mean, sd, limit } => {
+                (0..g).map(|j| f64::from(clipped(0.0, mean[j], sd[j], *limit)) * weights[j]).collect()
+            }
+            _ => Vec::new(),
+        };
+        let (centre, memory) = (vec![0.0; genes.len()], ctx.memory());
+        let mut out = Scaled { expression, position, scale, weights, base, centre, memory, ctx };
+        if n > 0 {
+            let sums = out.apply_transpose(Array2::from_elem((n, 1), 1.0).view())?;
+            out.centre = sums.iter().map(|sum| sum / n as f64).collect();
+        }
+        Ok(out)
+    }
+
+    /// Calls `f(column, value)` for every stored entry of a cell, before centring.
+    #[inline]
+    fn each(&self, cell: usize, mut f: impl FnMut(usize, f64)) {
+        with_expression!(self.expression, matrix => {
+            let (genes, values) = row(matrix, cell);
+            let used = genes.iter().zip(values).map(|(gene, &x)| (gene.index(), x));
+            let used = used.filter(|&(gene, _)| self.position[gene] != DROPPED);
+            let column = |gene: usize| self.position[gene] as usize;
+            match &self.scale {
+                Scale::Clipped { mean, sd, limit } => used.for_each(|(gene, x)| {
+                    let scaled = f64::from(clipped(x, mean[gene], sd[gene], *limit));
+                    f(column(gene), scaled * self.weights[gene] - self.base[gene]);
+                }),
+                Scale::Genes(factor) => used.for_each(|(gene, x)| {
+                    f(column(gene), f64::from(x * factor[gene]) * self.weights[gene]);
+                }),
+                Scale::Cells(divisor) => used.for_each(|(gene, x)| {
+                    f(column(gene), f64::from(x / divisor[cell]) * self.weights[gene]);
+                }),
+            }
+        })
+    }
+
+    /// Entries gene by gene: pointers, cells, values.
+    fn by_gene(&self) -> (Vec<usize>, Vec<u32>, Vec<f64>) {
+        let mut pointers = vec![0; self.columns() + 1];
+        (0..self.rows()).for_each(|i| self.each(i, |j, _| pointers[j + 1] += 1));
+        (0..self.columns()).for_each(|j| pointers[j + 1] += pointers[j]);
+        let mut next = pointers.clone();
+        let (mut cells, mut values) = (vec![0; pointers[self.columns()]], vec![0.0; pointers[self.columns()]]);
+        for i in 0..self.rows() {
+            self.each(i, |j, x| {
+                (cells[next[j]], values[next[j]]) = (i as u32, x);
+                next[j] += 1;
+            });
+        }
+        (pointers, cells, values)
+    }
+
+    /// cells × cells: genes that many cells express go through dense tiles, the others from entry to entry.
+    fn gram_of_cells(&self) -> Result<Array2<f64>> {
+        let n = self.rows();
+        let mut out = Array2::zeros((n, n));
+        let (pointers, cells, values) = self.by_gene();
+        let of = |j: usize| pointers[j]..pointers[j + 1];
+        let is_dense = |j: usize| of(j).len() as f64 >= DENSE_SHARE * n as f64;
+        let dense: Vec<usize> = (0..self.columns()).filter(|&j| is_dense(j)).collect();
+        for genes in dense.chunks(TILE) {
+            self.ctx.check()?;
+            let mut tile = Array2::zeros((n, genes.len()));
+            for (column, &j) in genes.iter().enumerate() {
+                of(j).for_each(|entry| tile[[cells[entry] as usize, column]] = values[entry]);
+            }
+            gemm::accumulate_gram(&mut out, tile.view())?;
+        }
+        gemm::row_blocks(&mut out, 16)?.for_each(|(start, rows, block)| {
+            for (i, sums) in (start..start + rows).zip(block.chunks_mut(n)) {
+                self.each(i, |j, x| {
+                    if is_dense(j) {
+                        return;
+                    }
+                    let entries = of(j);
+                    for (&cell, value) in cells[entries.clone()].iter().zip(&values[entries]) {
+                        if cell as usize > i {
+                            break;
+                        }
+                        sums[cell as usize] += x * value;
+                    }
+                });
+            }
+        });
+        let shift: Vec<f64> = (0..n).into_par_iter().map(|i| self.dot_centre(i)).collect();
+        let square: f64 = self.centre.iter().map(|m| m * m).sum();
+        gemm::row_blocks(&mut out, 16)?.for_each(|(start, rows, block)| {
+            for (i, sums) in (start..start + rows).zip(block.chunks_mut(n)) {
+                sums[..=i].iter_mut().zip(&shift).for_each(|(sum, s)| *sum += square - shift[i] - s);
+            }
+        });
+        gemm::mirror(&mut out);
+        Ok(out)
+    }
+
+    /// genes × genes: cells in dense row tiles.
+    fn gram_of_genes(&self) -> Result<Array2<f64>> {
+        let (n, g) = (self.rows(), self.columns());
+        let mut out = Array2::zeros((g, g));
+        for start in (0..n).step_by(TILE) {
+            self.ctx.check()?;
+            let rows = TILE.min(n - start);
+            let mut tile = Array2::zeros((rows, g));
+            gemm::row_blocks(&mut tile, 16)?.for_each(|(first, count, block)| {
+                for (i, values) in (first..first + count).zip(block.chunks_mut(g)) {
+                    values.iter_mut().zip(&self.centre).for_each(|(value, m)| *value = -m);
+                    self.each(start + i, |j, x| values[j] += x);
+                }
+            });
+            gemm::accumulate_gram(&mut out, tile.t())?;
+        }
+        gemm::mirror(&mut out);
+        Ok(out)
+    }
+
+    fn dot_centre(&self, cell: usize) -> f64 {
+        let mut sum = 0.0;
+        self.each(cell, |j, x| sum += x * self.centre[j]);
+        sum
+    }
+}
+
+fn clipped(x: f32, mean: f32, sd: f32, limit: f32) -> f32 {
+    ((x - mean) / sd).clamp(-limit, limit)
+}
+
+impl Operator for Scaled<'_> {
+    fn rows(&self) -> usize {
+        self.expression.cells()
+    }
+
+    fn columns(&self) -> usize {
+        self.centre.len()
+    }
+
+    fn apply(&self, b: ArrayView2<f64>) -> Result<Array2<f64>> {
+        let (width, b) = (b.ncols(), rows_of("apply", b, self.columns())?);
+        let b = &b;
+        let mut shift = vec![0.0; width];
+        self.centre.iter().zip(b.chunks(width.max(1))).for_each(|(&m, row)| add(&mut shift, m, row));
+        let mut out = Array2::zeros((self.rows(), width));
+        gemm::row_blocks(&mut out, 64)?.for_each(|(start, rows, block)| {
+            for (i, sums) in (start..start + rows).zip(block.chunks_mut(width.max(1))) {
+                add(sums, -1.0, &shift);
+                self.each(i, |j, x| add(sums, x, &b[j * width..(j + 1) * width]));
+            }
+        });
+        Ok(out)
+    }
+
+    fn apply_transpose(&self, b: ArrayView2<f64>) -> Result<Array2<f64>> {
+        let (n, g, width) = (self.rows(), self.columns(), b.ncols());
+        let b = rows_of("apply transposed", b, n)?;
+        // Sums over blocks of cells are made side by side and added in order. Their number depends on the sizes alone.
+        let room = self.memory / (8 * g * width).max(1);
+        let blocks = n.div_ceil(256).min(room).clamp(1, 16);
+        let cells = n.div_ceil(blocks).max(1);
+        let partial: Vec<Vec<f64>> = (0..n.div_ceil(cells))
+            .into_par_iter()
+            .map(|block| {
+                let (mut sums, mut shift) = (vec![0.0; g * width], vec![0.0; width]);
+                for i in block * cells..((block + 1) * cells).min(n) {
+                    let factors = &b[i * width..(i + 1) * width];
+                    add(&mut shift, 1.0, factors);
+                    self.each(i, |j, x| add(&mut sums[j * width..(j + 1) * width], x, factors));
+                }
+                sums.chunks_mut(width.max(1)).zip(&self.centre).for_each(|(sum, &m)| add(sum, -m, &shift));
+                sums
+            })
+            .collect();
+        let mut out = Array2::zeros((g, width));
+        gemm::row_blocks(&mut out, 64)?.for_each(|(start, _, block)| {
+            let range = start * width..start * width + block.len();
+            partial.iter().for_each(|sums| add(block, 1.0, &sums[range.clone()]));
+        });
+        Ok(out)
+    }
+
+    fn gram(&self) -> Result<Array2<f64>> {
+        if self.rows() <= self.columns() { self.gram_of_cells() } else { self.gram_of_genes() }
+    }
+}
+
+/// The rows of `b` one after the other; it must have `expected` of them.
+fn rows_of(operation: &'static str, b: ArrayView2<f64>, expected: usize) -> Result<Vec<f64>> {
+    if b.nrows() != expected {
+        return Err(Error::shape(operation, format!("{expected} rows"), format!("{}", b.nrows())));
+    }
+    Ok(b.iter().copied().collect())
+}
+
+/// out += factor · row.
+#[inline]
+fn add(out: &mut [f64], factor: f64, row: &[f64]) {
+    out.iter_mut().zip(row).for_each(|(o, r)| *o += factor * r);
+}

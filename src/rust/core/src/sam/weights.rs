@@ -1,0 +1,120 @@
+//! SAM's gene weights. In: expression X (cells × genes) and k neighbours per cell. Averages over neighbours A = D X, D the
+//! row-normalised neighbour matrix; v = var(A), μ = √mean(A²) or mean(A); dispersion v / μ per gene, cut at the mean of the
+//! largest ones; weight √(dispersion / largest). A is streamed cell by cell.
+
+use crate::knn::Neighbours;
+use crate::sparse::{Expression, row};
+use crate::{Error, Result, with_expression};
+use rayon::prelude::*;
+use sprs::SpIndex;
+
+/// What a gene's variance over neighbourhoods is divided by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WeightMode {
+    /// The root mean square.
+    #[default]
+    Rms,
+    /// The mean.
+    Dispersion,
+    /// Nothing: the variance itself.
+    Variance,
+    /// The larger of the weights by mean and by root mean square.
+    Combined,
+}
+
+/// Sum and sum of squares of the neighbour averages per gene.
+struct Sums {
+    first: Vec<f64>,
+    second: Vec<f64>,
+}
+
+/// Most blocks of cells whose sums are made side by side.
+const BLOCKS: usize = 32;
+
+/// Weights in [0, 1] and dispersions per gene (those by mean in the mode `Combined`).
+///
+/// # Errors
+/// [`Error::Shape`] when the neighbours are not those of the cells.
+pub fn dispersion_ranking(
+    x: &Expression,
+    neighbours: &Neighbours,
+    num_norm_avg: usize,
+    mode: WeightMode,
+) -> Result<(Vec<f64>, Vec<f64>)> {
+    let n = x.cells();
+    if neighbours.cells() != n || neighbours.indices.iter().any(|&j| j as usize >= n) {
+        return Err(Error::shape("dispersions", format!("neighbours of {n} cells"), format!("{}", neighbours.cells())));
+    }
+    let sums = sums_of_averages(x, neighbours);
+    let count = n.max(1) as f64;
+    let mean: Vec<f64> = sums.first.iter().map(|s| s / count).collect();
+    let square: Vec<f64> = sums.second.iter().map(|s| s / count).collect();
+    let variance: Vec<f64> = mean.iter().zip(&square).map(|(m, s)| (s - m * m).max(0.0)).collect();
+    let rms: Vec<f64> = square.iter().map(|s| s.sqrt()).collect();
+    let weighted = |dispersions: Vec<f64>| (weights_of(&dispersions, num_norm_avg), dispersions);
+    Ok(match mode {
+        WeightMode::Variance => weighted(variance),
+        WeightMode::Rms => weighted(ratios(&variance, &rms)),
+        WeightMode::Dispersion => weighted(ratios(&variance, &mean)),
+        WeightMode::Combined => {
+            let (by_mean, dispersions) = weighted(ratios(&variance, &mean));
+            let by_rms = weights_of(&ratios(&variance, &rms), num_norm_avg);
+            (by_mean.into_iter().zip(by_rms).map(|(a, b)| a.max(b)).collect(), dispersions)
+        }
+    })
+}
+
+/// variance / scale, 0 where the scale is not positive.
+fn ratios(variance: &[f64], scale: &[f64]) -> Vec<f64> {
+    variance.iter().zip(scale).map(|(v, &s)| if s > 0.0 { v / s } else { 0.0 }).collect()
+}
+
+/// √(min(d, m) / max), m the mean of the `top` largest dispersions; all 0 where no gene varies.
+fn weights_of(dispersions: &[f64], top: usize) -> Vec<f64> {
+    let mut sorted = dispersions.to_vec();
+    sorted.sort_unstable_by(|a, b| b.total_cmp(a));
+    sorted.truncate(top.max(1));
+    let limit = sorted.iter().sum::<f64>() / sorted.len().max(1) as f64;
+    let largest = sorted.first().map_or(0.0, |first| first.min(limit));
+    if largest <= 0.0 {
+        return vec![0.0; dispersions.len()];
+    }
+    dispersions.iter().map(|d| (d.min(limit) / largest).sqrt()).collect()
+}
+
+fn sums_of_averages(x: &Expression, neighbours: &Neighbours) -> Sums {
+    let (n, g) = (x.cells(), x.genes());
+    let cells = n.div_ceil(BLOCKS).max(64);
+    let partial: Vec<Sums> = (0..n.div_ceil(cells))
+        .into_par_iter()
+        .map(|block| {
+            let mut sums = Sums { first: vec![0.0; g], second: vec![0.0; g] };
+            let mut total = vec![0.0; g];
+            for i in block * cells..((block + 1) * cells).min(n) {
+                add_average(x, neighbours.of(i).0, &mut total, &mut sums);
+            }
+            sums
+        })
+        .collect();
+    let mut out = Sums { first: vec![0.0; g], second: vec![0.0; g] };
+    for sums in &partial {
+        out.first.iter_mut().zip(&sums.first).for_each(|(a, b)| *a += b);
+        out.second.iter_mut().zip(&sums.second).for_each(|(a, b)| *a += b);
+    }
+    out
+}
+
+/// Adds the average of some cells and its square; `total` is all zero before and after.
+fn add_average(x: &Expression, cells: &[u32], total: &mut [f64], sums: &mut Sums) {
+    with_expression!(x, matrix => for &cell in cells {
+        let (genes, values) = row(matrix, cell as usize);
+        genes.iter().zip(values).for_each(|(gene, &value)| total[gene.index()] += f64::from(value));
+    });
+    let share = 1.0 / cells.len() as f64;
+    for ((t, first), second) in total.iter_mut().zip(&mut sums.first).zip(&mut sums.second) {
+        let average = *t * share;
+        *first += average;
+        *second += average * average;
+        *t = 0.0;
+    }
+}

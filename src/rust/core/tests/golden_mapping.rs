@@ -215,7 +215,10 @@ fn neighbourhoods(atlases: &Atlases, options: &MappingOptions) -> Vec<Neighbourh
         }
         let budgets = budgets(&species.groups, None);
         let size = options.neighborhood_sizes[0];
-        Neighbourhood::of_cells(expand(&species.neighbours, &budgets, size, Expansion::Bfs, &ctx).unwrap())
+        Neighbourhood::of_cells(
+            &species.groups,
+            expand(&species.neighbours, &budgets, size, Expansion::Bfs, &ctx).unwrap(),
+        )
     };
     (0..atlases.species.len()).map(of_species).collect()
 }

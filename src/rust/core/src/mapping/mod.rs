@@ -284,7 +284,7 @@ fn neighbourhood(atlas: &Atlas, species: usize, options: &MappingOptions, ctx: &
     } else {
         let budgets = expand::budgets(atlas.groups, options.max_neighborhood);
         let size = per_species(&options.neighborhood_sizes, species);
-        Neighbourhood::of_cells(expand::expand(atlas.neighbours, &budgets, size, options.expansion, ctx)?)
+        Neighbourhood::of_cells(atlas.groups, expand::expand(atlas.neighbours, &budgets, size, options.expansion, ctx)?)
     };
     ctx.advance(1)?;
     Ok(found)

@@ -14,35 +14,45 @@ use rayon::prelude::*;
 /// Shares below this are zeroed before the product, unless a species' neighbourhoods are its groups.
 const SMALLEST_SHARE: f64 = 0.1;
 
-/// The neighbourhoods E of one species, cells × cells, binary.
-pub enum Neighbourhood {
-    /// Each cell has its own.
-    Cells {
-        /// E: cells in the neighbourhood of a cell.
-        forward: Pattern,
-        /// Eᵀ: cells in whose neighbourhood a cell is.
-        backward: Pattern,
-    },
-    /// All cells of a group have the group (themselves included): E = C Cᵀ, kept factored.
-    Groups {
-        /// Group of each cell.
-        group: Vec<u32>,
-        /// Cells of each group.
-        members: Vec<Vec<u32>>,
-    },
+/// Cells worked on together; those of a group, which share most of their candidates, come together.
+const BLOCK: usize = 128;
+
+/// The neighbourhoods E of one species: cells × cells, binary.
+pub struct Neighbourhood {
+    /// Group of each cell.
+    group: Vec<u32>,
+    sets: Sets,
+}
+
+enum Sets {
+    /// Each cell has its own: E (cells in the neighbourhood of a cell) and Eᵀ (cells in whose neighbourhood a cell is).
+    Cells { forward: Pattern, backward: Pattern },
+    /// All cells of a group have the group (themselves included): E = C Cᵀ, kept factored as the cells of each group.
+    Groups { members: Vec<Vec<u32>> },
 }
 
 impl Neighbourhood {
-    /// Neighbourhoods from an expansion.
-    pub fn of_cells(forward: Pattern) -> Self {
-        Neighbourhood::Cells { backward: forward.transpose(), forward }
+    /// Neighbourhoods from an expansion. The group of each cell only decides which cells are worked on together.
+    pub fn of_cells(group: &[u32], forward: Pattern) -> Self {
+        Neighbourhood { group: group.to_vec(), sets: Sets::Cells { backward: forward.transpose(), forward } }
     }
 
     /// The group of each cell as its neighbourhood.
     pub fn of_groups(group: &[u32]) -> Self {
         let mut members = vec![Vec::new(); group.iter().max().map_or(0, |&last| last as usize + 1)];
         group.iter().enumerate().for_each(|(cell, &group)| members[group as usize].push(cell as u32));
-        Neighbourhood::Groups { group: group.to_vec(), members }
+        Neighbourhood { group: group.to_vec(), sets: Sets::Groups { members } }
+    }
+
+    fn are_groups(&self) -> bool {
+        matches!(self.sets, Sets::Groups { .. })
+    }
+
+    /// All cells, group by group.
+    fn order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.group.len()).collect();
+        order.sort_by_key(|&cell| self.group[cell]);
+        order
     }
 }
 
@@ -67,51 +77,67 @@ pub fn mutual_graph(
     cut: Cut,
     ctx: &Context,
 ) -> Result<Graph> {
-    let grouped = neighbourhoods.iter().any(|n| matches!(n, Neighbourhood::Groups { .. }));
-    let threshold = if grouped { 0.0 } else { SMALLEST_SHARE };
-    let cells = cell_offsets[neighbourhoods.len()];
-    let mut rows = Vec::with_capacity(cells);
-    for a in 0..neighbourhoods.len() {
-        let pairs: Vec<Pair> = (0..neighbourhoods.len())
-            .filter_map(|b| Pair::new(blocks, neighbourhoods, a, b, cell_offsets[b] as u32))
-            .collect();
-        let of_cell = |scratch: &mut Scratch, i: usize| {
+    let species = neighbourhoods.len();
+    let threshold = if neighbourhoods.iter().any(Neighbourhood::are_groups) { 0.0 } else { SMALLEST_SHARE };
+    let cells = cell_offsets[species];
+    let mut rows = vec![Vec::new(); cells];
+    for (a, neighbourhood) in neighbourhoods.iter().enumerate() {
+        let pairs: Vec<Pair> =
+            (0..species).filter_map(|b| Pair::new(blocks, neighbourhoods, a, b, cell_offsets[b] as u32)).collect();
+        let order = neighbourhood.order();
+        let of_block = |scratch: &mut Scratch, block: &[usize]| {
             ctx.check()?;
-            Ok(strongest_partners(&pairs, i, i + cell_offsets[a], threshold, coordinates, cut, scratch))
+            let mut rows: Vec<MutualRow> = block.iter().map(|&i| mutual_row(&pairs, i, threshold, scratch)).collect();
+            if let Some(coordinates) = coordinates {
+                rescale_block(&mut rows, block, cell_offsets[a], coordinates);
+            }
+            Ok(rows.iter().map(|row| row.cut(cut)).collect::<Vec<_>>())
         };
-        let count = cell_offsets[a + 1] - cell_offsets[a];
-        let found: Vec<Vec<(u32, f64)>> =
-            (0..count).into_par_iter().map_init(|| Scratch::new(cells), of_cell).collect::<Result<_>>()?;
-        rows.extend(found);
+        let found: Vec<Vec<Vec<(u32, f64)>>> =
+            order.par_chunks(BLOCK).map_init(|| Scratch::new(cells), of_block).collect::<Result<_>>()?;
+        for (&i, row) in order.iter().zip(found.into_iter().flatten()) {
+            rows[cell_offsets[a] + i] = row;
+        }
         ctx.advance(1)?;
     }
     Ok(graph_from_rows(cells, rows))
 }
 
-/// The row of cell `i` (`cell` among all): M over all partner species, rescaled, cut.
-fn strongest_partners(
-    pairs: &[Pair],
-    i: usize,
-    cell: usize,
-    threshold: f64,
-    coordinates: Option<&Coordinates>,
-    cut: Cut,
-    scratch: &mut Scratch,
-) -> Vec<(u32, f64)> {
-    let mut partners = Vec::new();
-    let mut ends = Vec::with_capacity(pairs.len());
+/// The row of M of one cell: partners in all other species, ascending.
+struct MutualRow {
+    partners: Vec<(u32, f64)>,
+    /// Where the partners of each species end.
+    ends: Vec<usize>,
+}
+
+impl MutualRow {
+    /// The strongest partners.
+    fn cut(&self, cut: Cut) -> Vec<(u32, f64)> {
+        if !cut.per_partner {
+            return top_k(&self.partners, cut.k);
+        }
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).flat_map(|(start, &end)| top_k(&self.partners[start..end], cut.k)).collect()
+    }
+}
+
+fn mutual_row(pairs: &[Pair], i: usize, threshold: f64, scratch: &mut Scratch) -> MutualRow {
+    let mut row = MutualRow { partners: Vec::new(), ends: Vec::with_capacity(pairs.len()) };
     for pair in pairs {
-        pair.mutual_row(i, threshold, scratch, &mut partners);
-        ends.push(partners.len());
+        pair.mutual_row(i, threshold, scratch, &mut row.partners);
+        row.ends.push(row.partners.len());
     }
-    if let Some(coordinates) = coordinates {
-        rescale(&mut partners, cell, coordinates);
+    row
+}
+
+/// Rescales the rows of a block of cells of the species that starts at `first`.
+fn rescale_block(rows: &mut [MutualRow], block: &[usize], first: usize, coordinates: &Coordinates) {
+    let cells: Vec<usize> = block.iter().map(|i| first + i).collect();
+    let partners: Vec<&[(u32, f64)]> = rows.iter().map(|row| row.partners.as_slice()).collect();
+    let correlations = coordinates.correlations(&cells, &partners);
+    for (row, correlations) in rows.iter_mut().zip(&correlations) {
+        rescale(&mut row.partners, correlations);
     }
-    if !cut.per_partner {
-        return top_k(&partners, cut.k);
-    }
-    let starts = std::iter::once(0).chain(ends.iter().copied());
-    starts.zip(&ends).flat_map(|(start, &end)| top_k(&partners[start..end], cut.k)).collect()
 }
 
 /// An ordered pair of species with cross-species neighbours.
@@ -132,9 +158,9 @@ impl<'a> Pair<'a> {
     fn new(blocks: &'a Blocks, hoods: &'a [Neighbourhood], a: usize, b: usize, offset: u32) -> Option<Self> {
         let (forward, back) = (blocks[a][b].as_ref()?, blocks[b][a].as_ref()?);
         let transposed = back.transpose_view().to_csr();
-        let received = match &hoods[a] {
-            Neighbourhood::Cells { .. } => transposed,
-            Neighbourhood::Groups { members, .. } => {
+        let received = match &hoods[a].sets {
+            Sets::Cells { .. } => transposed,
+            Sets::Groups { members } => {
                 let mut sums = Accumulator::new(back.rows());
                 let of_group = |group: &Vec<u32>| {
                     group.iter().for_each(|&i| sums.add_row(&transposed, i as usize));
@@ -149,11 +175,11 @@ impl<'a> Pair<'a> {
     /// Appends M_i· = √(D_ab ∘ D_baᵀ)_i·, ascending, by column among all cells; shares below the threshold count as 0.
     fn mutual_row(&self, i: usize, threshold: f64, scratch: &mut Scratch, out: &mut Vec<(u32, f64)>) {
         self.row_of_forward(i, &mut scratch.forward, &mut scratch.groups);
-        match self.from {
-            Neighbourhood::Cells { forward, .. } => {
+        match &self.from.sets {
+            Sets::Cells { forward, .. } => {
                 forward.row(i).iter().for_each(|&other| scratch.back.add_row(&self.received, other as usize));
             }
-            Neighbourhood::Groups { group, .. } => scratch.back.add_row(&self.received, group[i] as usize),
+            Sets::Groups { .. } => scratch.back.add_row(&self.received, self.from.group[i] as usize),
         }
         let back = &scratch.back.values;
         for (j, share) in scratch.forward.drain() {
@@ -168,15 +194,15 @@ impl<'a> Pair<'a> {
     /// (D_ab)_i· = Σ_j' B_ab[i, j'] (E_bᵀ)_j'·.
     fn row_of_forward(&self, i: usize, shares: &mut Accumulator, of_group: &mut Accumulator) {
         let (columns, weights) = row(self.forward, i);
-        match self.to {
-            Neighbourhood::Cells { backward, .. } => {
+        match &self.to.sets {
+            Sets::Cells { backward, .. } => {
                 for (&j, &weight) in columns.iter().zip(weights) {
                     backward.row(j as usize).iter().for_each(|&target| shares.add(target, weight));
                 }
             }
-            Neighbourhood::Groups { group, members } => {
+            Sets::Groups { members } => {
                 for (&j, &weight) in columns.iter().zip(weights) {
-                    of_group.add(group[j as usize], weight);
+                    of_group.add(self.to.group[j as usize], weight);
                 }
                 for (group, share) in of_group.drain() {
                     members[group as usize].iter().for_each(|&target| shares.add(target, share));

@@ -13,6 +13,7 @@ use super::{Atlas, row_blocks};
 use crate::homology::HomologyGraph;
 use crate::sparse::{Column, Csr, Graph, graph_from_rows, row};
 use crate::{Context, Error, Result, with_expression};
+use faer::traits::pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -180,20 +181,20 @@ impl<'a> Averages<'a> {
         Averages { cells, tile, slots, ends, pairs }
     }
 
-    /// X̄ of up to eight cells: `sums[slot · 8 + lane]`.
+    /// X̄ of up to eight cells: `sums[slot · 8 + lane]`. Species by species, so that sums under way stay in the cache.
+    #[inline(always)]
     fn average(&self, cells: Range<usize>, sums: &mut [f64]) {
         sums.fill(0.0);
-        for (lane, cell) in cells.enumerate() {
-            let (columns, weights) = row(self.cells.stitched, cell);
-            for (species, atlas) in self.cells.atlases.iter().enumerate() {
-                let range = self.cells.of(species);
-                let first = columns.partition_point(|&j| (j as usize) < range.start);
-                let end = columns.partition_point(|&j| (j as usize) < range.end);
-                let edges = (&columns[first..end], &weights[first..end]);
-                with_expression!(atlas.expression, x => {
-                    add_average(x, edges, range.start, &self.slots[species], lane, sums);
-                });
-            }
+        for (species, atlas) in self.cells.atlases.iter().enumerate() {
+            let (range, slots) = (self.cells.of(species), &self.slots[species]);
+            with_expression!(atlas.expression, x => {
+                for (lane, cell) in cells.clone().enumerate() {
+                    let (columns, weights) = row(self.cells.stitched, cell);
+                    let first = columns.partition_point(|&j| (j as usize) < range.start);
+                    let end = columns.partition_point(|&j| (j as usize) < range.end);
+                    add_average(x, (&columns[first..end], &weights[first..end]), range.start, slots, lane, sums);
+                }
+            });
         }
     }
 
@@ -209,7 +210,8 @@ impl<'a> Averages<'a> {
             let blocks = row_blocks(range.len(), 8 * LANES, BLOCKS);
             let of_block = |block: Range<usize>| {
                 ctx.check()?;
-                Ok(self.moments(block.start + range.start..block.end + range.start, &edges))
+                let cells = block.start + range.start..block.end + range.start;
+                Ok(Arch::new().dispatch(BlockMoments { averages: self, cells, edges: &edges }))
             };
             let found: Vec<Moments> = blocks.into_par_iter().map(of_block).collect::<Result<_>>()?;
             for block in found {
@@ -219,28 +221,6 @@ impl<'a> Averages<'a> {
             ctx.advance(1)?;
         }
         Ok((0..self.pairs.len()).map(|e| self.correlation(e, products[e], &by_species)).collect())
-    }
-
-    /// Sums over some cells of one species, for the edges that concern them.
-    fn moments(&self, cells: Range<usize>, edges: &[usize]) -> Moments {
-        let mut moments = Moments::new(self.tile.genes.len(), edges.len());
-        let mut values = vec![0.0; (self.tile.genes.len() + 1) * LANES];
-        let mut start = cells.start;
-        while start < cells.end {
-            let end = cells.end.min(start + LANES);
-            self.average(start..end, &mut values);
-            let lanes = values.as_chunks::<LANES>().0;
-            for (slot, x) in lanes[..self.tile.genes.len()].iter().enumerate() {
-                moments.sum[slot] += x.iter().sum::<f64>();
-                moments.squares[slot] += inner(x, x);
-            }
-            for (product, &e) in moments.products.iter_mut().zip(edges) {
-                let (g, h) = self.pairs[e];
-                *product += inner(&lanes[g], &lanes[h]);
-            }
-            start = end;
-        }
-        moments
     }
 
     fn correlation(&self, edge: usize, product: f64, by_species: &[Moments]) -> f64 {
@@ -293,7 +273,40 @@ impl<'a> Averages<'a> {
     }
 }
 
+/// Sums over some cells of one species, for the edges that concern it. Compiled for the vector instructions of the machine
+/// at hand, which changes no bit: nothing is fused or reordered.
+struct BlockMoments<'a> {
+    averages: &'a Averages<'a>,
+    cells: Range<usize>,
+    edges: &'a [usize],
+}
+
+impl WithSimd for BlockMoments<'_> {
+    type Output = Moments;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Moments {
+        let genes = self.averages.tile.genes.len();
+        let mut moments = Moments::new(genes, self.edges.len());
+        let mut values = vec![0.0; (genes + 1) * LANES];
+        for start in self.cells.clone().step_by(LANES) {
+            self.averages.average(start..self.cells.end.min(start + LANES), &mut values);
+            let lanes = values.as_chunks::<LANES>().0;
+            for ((x, sum), squares) in lanes.iter().zip(&mut moments.sum).zip(&mut moments.squares) {
+                *sum += total(x);
+                *squares += inner(x, x);
+            }
+            for (product, &e) in moments.products.iter_mut().zip(self.edges) {
+                let (g, h) = self.averages.pairs[e];
+                *product += inner(&lanes[g], &lanes[h]);
+            }
+        }
+        moments
+    }
+}
+
 /// Adds to `sums[slot · 8 + lane]` the average of x over the neighbours given by `edges`, columns among all cells.
+#[inline(always)]
 fn add_average<C: Column>(
     x: &Csr<C>,
     (neighbours, weights): (&[u32], &[f64]),
@@ -322,14 +335,19 @@ fn sum_of_weights(weights: &[f64]) -> f64 {
     for block in blocks {
         (0..LANES).for_each(|lane| sums[lane] += block[lane]);
     }
-    let [a, b, c, d, e, f, g, h] = sums;
-    first + rest.iter().fold(((a + b) + (c + d)) + ((e + f) + (g + h)), |sum, weight| sum + weight)
+    first + rest.iter().fold(total(&sums), |sum, weight| sum + weight)
 }
 
+#[inline(always)]
+fn total([a, b, c, d, e, f, g, h]: &[f64; LANES]) -> f64 {
+    ((a + b) + (c + d)) + ((e + f) + (g + h))
+}
+
+#[inline(always)]
 fn inner(x: &[f64; LANES], y: &[f64; LANES]) -> f64 {
     let mut products = [0.0; LANES];
     (0..LANES).for_each(|lane| products[lane] = x[lane] * y[lane]);
-    products.iter().sum()
+    total(&products)
 }
 
 /// Sums of X̄ per gene and of products per edge over some cells.

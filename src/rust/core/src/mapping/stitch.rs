@@ -5,6 +5,8 @@ use super::cross_knn::{CENTRE, FLOOR};
 use super::projection::tanh_scale;
 use crate::knn::Neighbours;
 use crate::sparse::{Graph, graph_from_rows, row};
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
 use ndarray::Array2;
 use rayon::prelude::*;
 
@@ -12,6 +14,10 @@ use rayon::prelude::*;
 const SMALLEST_EDGE: f64 = 1e-9;
 /// Weights that agree to this many units per 1 are ties.
 const TIE: f64 = 1e9;
+/// Partners per matrix product of correlations.
+const TILE: usize = 512;
+/// A matrix product is taken while it computes at most this many times the correlations that are wanted.
+const WASTE: usize = 12;
 
 /// Latent coordinates (one row per cell of all species) with each cell's mean and inverse deviation over the components.
 pub struct Coordinates<'a> {
@@ -25,7 +31,7 @@ impl<'a> Coordinates<'a> {
     /// Means and deviations of all cells.
     pub fn new(latent: &'a Array2<f32>) -> Self {
         let of_cell = |cell: usize| {
-            let x = coordinates(latent, cell);
+            let x = latent.row(cell);
             let mean = x.iter().map(|&x| f64::from(x)).sum::<f64>() / x.len().max(1) as f64;
             let squares: f64 = x.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum();
             (mean, if squares > 0.0 { 1.0 / squares.sqrt() } else { 0.0 })
@@ -34,42 +40,71 @@ impl<'a> Coordinates<'a> {
         Coordinates { latent, mean, inverse }
     }
 
-    /// Pearson correlation of two cells over the components; 0 if one of them is constant.
-    pub fn correlation(&self, i: usize, j: usize) -> f64 {
-        let (x, y) = (coordinates(self.latent, i), coordinates(self.latent, j));
-        let product = dot(x, y) - x.len() as f64 * self.mean[i] * self.mean[j];
-        product * self.inverse[i] * self.inverse[j]
-    }
-}
-
-fn coordinates(latent: &Array2<f32>, cell: usize) -> &[f32] {
-    // The latent space is made by this crate in standard layout, where every row is a slice.
-    latent.row(cell).to_slice().unwrap_or(&[])
-}
-
-/// Inner product in `f64`, in eight partial sums.
-fn dot(x: &[f32], y: &[f32]) -> f64 {
-    let mut sums = [0.0_f64; 8];
-    let (x_blocks, x_rest) = x.as_chunks::<8>();
-    let (y_blocks, y_rest) = y.as_chunks::<8>();
-    for (x, y) in x_blocks.iter().zip(y_blocks) {
-        for lane in 0..8 {
-            sums[lane] += f64::from(x[lane]) * f64::from(y[lane]);
+    /// Pearson correlation over the components of each of `cells` with each partner in its row; 0 where a cell is constant.
+    /// Rows are ascending. Cells whose partners largely agree are correlated by one matrix product with all of them, in
+    /// tiles; else each pair on its own.
+    pub fn correlations(&self, cells: &[usize], rows: &[&[(u32, f64)]]) -> Vec<Vec<f64>> {
+        let mut partners: Vec<u32> = rows.iter().flat_map(|row| row.iter().map(|&(j, _)| j)).collect();
+        let wanted = partners.len();
+        partners.sort_unstable();
+        partners.dedup();
+        let centred = self.centred(cells.iter().copied());
+        if cells.len() * partners.len() > WASTE * wanted {
+            let alone = |(i, row): (usize, &&[(u32, f64)])| {
+                let others = row.iter().map(|&(j, _)| self.products(self.row(&centred, i), 1, &[j]));
+                others.flatten().collect()
+            };
+            return rows.iter().enumerate().map(alone).collect();
         }
+        let mut found: Vec<Vec<f64>> = rows.iter().map(|row| Vec::with_capacity(row.len())).collect();
+        for tile in partners.chunks(TILE) {
+            let products = self.products(&centred, cells.len(), tile);
+            for ((row, found), products) in rows.iter().zip(&mut found).zip(products.chunks_exact(tile.len())) {
+                // Row and tile are both ascending: what is found so far is where the row's part in this tile starts.
+                let part = row[found.len()..].iter().take_while(|(j, _)| *j <= tile[tile.len() - 1]);
+                let mut places = tile.iter().zip(products);
+                found.extend(
+                    part.filter_map(|(j, _)| places.find(|(column, _)| *column == j)).map(|(_, product)| product),
+                );
+            }
+        }
+        found
     }
-    let rest: f64 = x_rest.iter().zip(y_rest).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum();
-    sums.iter().sum::<f64>() + rest
+
+    /// (x − mean) / √Σ(x − mean)² of some cells, row by row.
+    fn centred(&self, cells: impl ExactSizeIterator<Item = usize>) -> Vec<f64> {
+        let mut centred = vec![0.0; cells.len() * self.latent.ncols()];
+        for (cell, out) in cells.zip(centred.chunks_exact_mut(self.latent.ncols().max(1))) {
+            let (mean, inverse) = (self.mean[cell], self.inverse[cell]);
+            out.iter_mut().zip(self.latent.row(cell)).for_each(|(out, &x)| *out = (f64::from(x) - mean) * inverse);
+        }
+        centred
+    }
+
+    fn row<'b>(&self, centred: &'b [f64], i: usize) -> &'b [f64] {
+        &centred[i * self.latent.ncols()..(i + 1) * self.latent.ncols()]
+    }
+
+    /// Inner products of the `count` rows of `centred` with the centred rows of a tile of cells, row by row.
+    fn products(&self, centred: &[f64], count: usize, tile: &[u32]) -> Vec<f64> {
+        let width = self.latent.ncols();
+        let others = self.centred(tile.iter().map(|&j| j as usize));
+        let mut products = vec![0.0; count * tile.len()];
+        let rows = MatRef::from_row_major_slice(centred, count, width);
+        let others = MatRef::from_row_major_slice(&others, tile.len(), width);
+        let out = MatMut::from_row_major_slice_mut(&mut products, count, tile.len());
+        matmul(out, Accum::Replace, rows, others.transpose(), 1.0, Par::Seq);
+        products
+    }
 }
 
-/// M' = √(M ∘ c), scaled so that the row's maximum stays; c_j = the correlation of `cell` with j, at least 10⁻³, divided by
-/// its row's maximum, through [`tanh_scale`] (centre 0.7). `partners`: row of M over all partner species.
-pub fn rescale(partners: &mut [(u32, f64)], cell: usize, coordinates: &Coordinates) {
-    let correlations: Vec<f64> =
-        partners.iter().map(|&(j, _)| coordinates.correlation(cell, j as usize).max(FLOOR)).collect();
+/// M' = √(M ∘ c), scaled so that the row's maximum stays; c = `correlations`, at least 10⁻³, divided by the row's maximum,
+/// through [`tanh_scale`] (centre 0.7). `partners`: row of M over all partner species.
+pub fn rescale(partners: &mut [(u32, f64)], correlations: &[f64]) {
     let best = correlations.iter().copied().fold(FLOOR, f64::max);
     let old = largest(partners);
     for ((_, weight), correlation) in partners.iter_mut().zip(correlations) {
-        *weight = (*weight * tanh_scale(correlation / best, CENTRE)).sqrt();
+        *weight = (*weight * tanh_scale(correlation.max(FLOOR) / best, CENTRE)).sqrt();
     }
     let new = largest(partners);
     if new > 0.0 {
@@ -137,7 +172,14 @@ mod tests {
         let covariance = |x: &[f64; 9], y: &[f64; 9]| (0..9).map(|i| (x[i] - mean(x)) * (y[i] - mean(y))).sum::<f64>();
         let (x, y) = (&rows[0], &rows[1]);
         let expected = covariance(x, y) / (covariance(x, x) * covariance(y, y)).sqrt();
-        assert!((coordinates.correlation(0, 1) - expected).abs() < 1e-14);
-        assert_eq!(coordinates.correlation(0, 2), 0.0);
+        let partners = [(1, 1.0), (2, 1.0)];
+        // One row alone is a matrix product; many rows without common partners are taken pair by pair.
+        let mut rows: Vec<&[(u32, f64)]> = vec![&partners];
+        for empty_rows in [0, 30] {
+            rows.resize(1 + empty_rows, &[]);
+            let found = coordinates.correlations(&vec![0; rows.len()], &rows);
+            assert!((found[0][0] - expected).abs() < 1e-14);
+            assert_eq!(found[0][1], 0.0);
+        }
     }
 }

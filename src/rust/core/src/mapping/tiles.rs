@@ -4,7 +4,7 @@
 /// Some genes and the edges among them that are worked on together.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tile {
-    /// Genes of the homology graph.
+    /// Genes of the homology graph, ascending.
     pub genes: Vec<u32>,
     /// Which of the edges lie in this tile.
     pub edges: Vec<u32>,
@@ -12,9 +12,11 @@ pub struct Tile {
     pub pairs: Vec<(u32, u32)>,
 }
 
+/// Place of a gene that is in no tile under way.
+const OUTSIDE: u32 = u32::MAX;
+
 /// Tiles of at most `capacity` (at least 2) genes. Genes that hang together are taken together, so few are in two tiles.
 pub fn tiles(edges: &[(u32, u32)], genes: usize, capacity: usize) -> Vec<Tile> {
-    const OUTSIDE: u32 = u32::MAX;
     let rank = discovery_order(edges, genes);
     let mut order: Vec<u32> = (0..edges.len() as u32).collect();
     let ranks = |edge: u32| {
@@ -29,22 +31,36 @@ pub fn tiles(edges: &[(u32, u32)], genes: usize, capacity: usize) -> Vec<Tile> {
         let (g, h) = edges[edge as usize];
         let new = [g, h].into_iter().filter(|&gene| place[gene as usize] == OUTSIDE).count();
         if tile.genes.len() + new > capacity.max(2) {
-            tile.genes.iter().for_each(|&gene| place[gene as usize] = OUTSIDE);
-            done.push(std::mem::take(&mut tile));
+            done.push(std::mem::take(&mut tile).finish(edges, &mut place));
         }
         for gene in [g, h] {
             if place[gene as usize] == OUTSIDE {
-                place[gene as usize] = tile.genes.len() as u32;
+                place[gene as usize] = 0;
                 tile.genes.push(gene);
             }
         }
         tile.edges.push(edge);
-        tile.pairs.push((place[g as usize], place[h as usize]));
     }
     if !tile.edges.is_empty() {
-        done.push(tile);
+        done.push(tile.finish(edges, &mut place));
     }
     done
+}
+
+impl Tile {
+    /// Sorts the genes and looks up the places of both genes of each edge; leaves `place` as if the tile had never been.
+    fn finish(mut self, edges: &[(u32, u32)], place: &mut [u32]) -> Tile {
+        self.genes.sort_unstable();
+        self.edges.sort_unstable();
+        self.genes.iter().enumerate().for_each(|(i, &gene)| place[gene as usize] = i as u32);
+        let pair = |&edge: &u32| {
+            let (g, h) = edges[edge as usize];
+            (place[g as usize], place[h as usize])
+        };
+        self.pairs = self.edges.iter().map(pair).collect();
+        self.genes.iter().for_each(|&gene| place[gene as usize] = OUTSIDE);
+        self
+    }
 }
 
 /// Position of each gene in a breadth-first walk of the graph that starts anew, at the lowest gene left, in each component.

@@ -172,7 +172,7 @@ assay_counts <- function(assay) {
   # Exports of SeuratObject 5, looked up at run time so that version 4 will do where objects are of version 4.
   layers_of <- getExportedValue("SeuratObject", "Layers")
   layer_data <- getExportedValue("SeuratObject", "LayerData")
-  layers <- layers_of(assay, search = "^counts")
+  layers <- layers_of(assay, search = "counts")
   if (length(layers) == 0) {
     return(NULL)
   }

@@ -5,19 +5,18 @@ describe <- function(x) {
   if (is.null(x)) {
     return("NULL")
   }
-  if (is.atomic(x) && is.null(dim(x)) && !is.object(x) && length(x) == 1L) {
-    return(if (is.character(x)) quoted(x) else format(x))
+  if (!is.atomic(x) || !is.null(dim(x)) || is.object(x)) {
+    return(paste0("an object of class ", backticked(class(x)[[1]])))
   }
-  if (is.atomic(x) && is.null(dim(x)) && !is.object(x)) {
+  if (length(x) != 1L) {
     return(paste0("a ", typeof(x), " vector of length ", length(x)))
   }
-  paste0("an object of class ", backticked(class(x)[[1]]))
+  if (is.character(x)) quoted(x) else format(x)
 }
 
 check_number <- function(x, argument, min = -Inf, max = Inf, integer = FALSE, infinite = FALSE, species = NULL) {
-  fits <- is.numeric(x) && length(x) == 1L && !is.na(x) && x >= min && x <= max && (infinite || is.finite(x))
-  if (fits && integer) fits <- is.finite(x) && x == round(x)
-  if (!fits) {
+  fits <- is_number(x) && x >= min && x <= max && (infinite || is.finite(x))
+  if (!fits || integer && x != round(x)) {
     samap_abort(
       "argument", paste0(backticked(argument), " must be ", number_range(min, max, integer), for_species(species), "."),
       argument = argument, species = species, found = paste0("It is ", describe(x), ".")
@@ -25,6 +24,8 @@ check_number <- function(x, argument, min = -Inf, max = Inf, integer = FALSE, in
   }
   if (integer) as.integer(x) else as.double(x)
 }
+
+is_number <- function(x) is.numeric(x) && length(x) == 1L && !is.na(x)
 
 number_range <- function(min, max, integer) {
   noun <- if (integer) "a whole number" else "a number"
@@ -195,7 +196,7 @@ warn_doubtful_counts <- function(counts, species) {
       remedy = "They cannot be placed; remove them, for example `counts[, colSums(counts) > 0]`."
     )
   }
-  empty_genes <- nrow(counts) - sum(tabulate(counts@i + 1L, nrow(counts)) > 0)
+  empty_genes <- nrow(counts) - count_rows(counts)
   if (empty_genes > nrow(counts) / 2) {
     samap_warn(
       "empty_genes",
@@ -204,6 +205,15 @@ warn_doubtful_counts <- function(counts, species) {
       remedy = "They are harmless, but are the counts complete, and is this the right matrix?"
     )
   }
+}
+
+# Number of rows with entries; in pieces, since a matrix may have billions of entries.
+count_rows <- function(x) {
+  seen <- logical(nrow(x))
+  for (first in seq(1, max(1, length(x@i)), by = 1e7)) {
+    seen[x@i[first:min(first + 1e7 - 1, length(x@i))] + 1L] <- TRUE
+  }
+  sum(seen)
 }
 
 # Too few cells to find neighbours among is an error; fewer than were asked for is a warning, and all the others are

@@ -20,24 +20,40 @@
 cluster_markers <- function(sm, by, test = c("tie_corrected", "reference"), threads = NULL, verbose = TRUE) {
   check_result(sm)
   test <- check_choice(test, c("tie_corrected", "reference"), "test")
-  single <- inherits(sm, "samap_sam")
+  if (inherits(sm, "samap_sam")) {
+    return(markers_of_one(sm, by, test, threads, verbose))
+  }
   counts <- need_counts(sm)
-  cells <- if (single) data.frame(sm$cells, species = "x", check.names = FALSE) else sm$cells
-  if (single && (is.factor(by) || !is.null(by) && length(by) > 1L && !is.list(by))) by <- list(x = by)
-  labels <- resolve_labels(by, cells, if (single) "x" else sm$species)
-  own <- species_labels(labels, cells, unique(labels$types$species))
+  labels <- resolve_labels(by, sm$cells, sm$species)
+  own <- species_labels(labels, sm$cells, unique(labels$types$species))
   run <- new_run(threads, result_memory(sm), verbose)
   tables <- lapply(names(own), function(id) {
-    check_several_types(own[[id]]$types, id)
-    preprocess <- if (single) sm$options$preprocess else sm$sam[[id]]$options$preprocess
-    expression <- engine_expression(if (single) counts else counts[[id]], preprocess, run, id)$pointer
-    genes <- if (single) sm$genes$gene else sm$genes$gene[sm$genes$species == id]
-    marker_table(engine_markers(expression, own[[id]], test, run, id), genes, own[[id]]$types, id)
+    genes <- sm$genes$gene[sm$genes$species == id]
+    find_markers(counts[[id]], sm$sam[[id]]$options$preprocess, genes, own[[id]], id, test, run)
   })
   markers <- do.call(rbind, tables)
-  if (single) markers$species <- NULL
   rownames(markers) <- NULL
   markers
+}
+
+markers_of_one <- function(fit, by, test, threads, verbose) {
+  counts <- need_counts(fit)
+  if (is.atomic(by) && length(by) > 1L) by <- list(x = by)
+  cells <- one_species_cells(fit)
+  own <- species_labels(resolve_labels(by, cells, "x"), cells, "x")$x
+  run <- new_run(threads, result_memory(fit), verbose)
+  markers <- find_markers(counts, fit$options$preprocess, fit$genes$gene, own, "x", test, run)
+  rownames(markers) <- NULL
+  markers[names(markers) != "species"]
+}
+
+# The cells of a result of sam(), as those of one species "x".
+one_species_cells <- function(fit) data.frame(fit$cells, species = "x", check.names = FALSE)
+
+find_markers <- function(counts, preprocess, genes, labels, species, test, run) {
+  check_several_types(labels$types, species)
+  expression <- engine_expression(counts, preprocess, run, species)$pointer
+  marker_table(engine_markers(expression, labels, test, run, species), genes, labels$types, species)
 }
 
 result_memory <- function(x) {

@@ -101,7 +101,8 @@ orient_edges <- function(edges, species) {
 unique_edges <- function(edges, genes) {
   index <- edge_index(edges, genes)
   order <- order(index$gene_a, index$gene_b, -edges$weight, method = "radix")
-  first <- !duplicated(data.frame(a = index$gene_a[order], b = index$gene_b[order]))
+  pair <- index$gene_a * (sum(index$n_genes) + 1) + index$gene_b
+  first <- !duplicated(pair[order])
   edges <- edges[order[first], , drop = FALSE]
   rownames(edges) <- NULL
   edges

@@ -28,8 +28,7 @@ label_sources <- function(by, species, argument) {
   if (is.character(by) && length(by) == 1L && is.null(names(by)) && !is.na(by)) {
     return(setNames(rep(list(by), length(species)), species))
   }
-  named <- (is.character(by) || is.list(by)) && !is.data.frame(by) && length(by) > 0 && !is.null(names(by))
-  if (!named) {
+  if (!is_named_source(by)) {
     samap_abort(
       "argument",
       paste0(backticked(argument), " must be a metadata column, a named vector of columns, or a named list of labels."),
@@ -46,6 +45,10 @@ label_sources <- function(by, species, argument) {
     )
   }
   as.list(by)[intersect(species, names(by))]
+}
+
+is_named_source <- function(by) {
+  (is.character(by) || is.list(by)) && !is.data.frame(by) && length(by) > 0 && !is.null(names(by))
 }
 
 label_values <- function(source, cells, rows, species, argument) {

@@ -50,7 +50,7 @@ plot_cells <- function(sm, by) {
     return(cells)
   }
   if (is.null(by)) by <- "samap_leiden"
-  table <- if (single) data.frame(sm$cells, species = "x", check.names = FALSE) else sm$cells
+  table <- if (single) one_species_cells(sm) else sm$cells
   labels <- resolve_labels(by, table, if (single) "x" else sm$species)
   cells$group <- factor(labels$label, levels = unique(labels$types$type))
   cells

@@ -27,7 +27,8 @@
 #' @param umap Lay out the stitched graph in two dimensions ([run_umap()] does it later).
 #' @param backend `"auto"`, `"cpu"` or `"cuda"`; see [samap_devices()].
 #' @param knn Neighbour search: `"auto"` (exact up to `control$exact_limit` cells), `"exact"`, `"ivf"` or `"hnsw"`.
-#' @param from An earlier result on the same atlases and homology, to continue from. One pass continued by two is bit
+#' @param from An earlier result on the same atlases and homology, to continue from (with its `keys`, unless others are
+#'   given). One pass continued by two is bit
 #'   for bit the same as three passes.
 #' @param fix_ids Where gene names differ between atlas and homology by a version suffix, by case or by `_` and `-`,
 #'   match them all the same. `FALSE`: only say so.
@@ -108,7 +109,8 @@ samap <- function(atlases, homology,
     neighborhood_sizes = per_species(neighborhood_sizes, species, "neighborhood_sizes", 3L, check_count),
     neigh_from_keys = per_species(neigh_from_keys, species, "neigh_from_keys", FALSE, check_flag),
     resolutions = per_species(resolutions, species, "resolutions", 3, check_positive),
-    keys = keys, loadings = loadings_options(control), seed = seed, device = device, control = control,
+    keys = if (is.null(keys)) from$options$keys else keys,
+    loadings = loadings_options(control), seed = seed, device = device, control = control,
     knn = knn_options(check_choice(knn, knn_methods, "knn"), control)
   )
   inputs <- list(atlases = atlases, cells = cell_table(atlases), sizes = atlas_sizes(atlases))
@@ -138,7 +140,7 @@ map_atlases <- function(inputs, settings, from, run) {
     prepare_species(inputs$atlases[[id]], id, settings, from, run)
   }), species)
   groups <- setNames(lapply(species, function(id) {
-    species_groups(keyed[[id]], fits[[id]]$fit, id, settings, from)
+    species_groups(keyed[[id]], fits[[id]]$fit, id, settings)
   }), species)
   index <- homology_index(inputs$homology$edges, inputs$atlases, inputs$homology$matched)
   parts <- setNames(lapply(species, function(id) {
@@ -182,13 +184,9 @@ key_labels <- function(keys, cells, species) {
 }
 
 # The groups whose sizes are the neighbourhood budgets of the cells.
-species_groups <- function(labels, fit, species, settings, from) {
-  resolution <- settings$resolutions[[species]]
-  if (is.null(labels) && !is.null(from)) {
-    return(from$groups[[species]])
-  }
+species_groups <- function(labels, fit, species, settings) {
   if (is.null(labels)) {
-    return(leiden_clusters(fit$neighbor_index, resolution, settings$seed))
+    return(leiden_clusters(fit$neighbor_index, settings$resolutions[[species]], settings$seed))
   }
   if (length(unique(clean_labels(labels))) == 1L) {
     samap_warn(

@@ -79,3 +79,20 @@ golden_folder <- function() {
   testthat::skip_if_not(dir.exists(folder), "the golden fixtures are not part of the built package")
   folder
 }
+
+# Replaces functions of the package during a test, as local_mocked_bindings() of newer versions of testthat does.
+local_mocked <- function(..., env = parent.frame()) {
+  replacements <- list(...)
+  home <- environment(samap)
+  before <- mget(names(replacements), home)
+  rebind <- function(values) {
+    for (name in names(values)) {
+      locked <- bindingIsLocked(name, home)
+      if (locked) unlockBinding(name, home)
+      assign(name, values[[name]], home)
+      if (locked) lockBinding(name, home)
+    }
+  }
+  withr::defer(rebind(before), envir = env)
+  rebind(replacements)
+}

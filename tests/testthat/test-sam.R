@@ -19,7 +19,8 @@ test_that("every option is accepted and changes what it says", {
   options <- list(
     list(sum_norm = "gene_median"), list(sum_norm = 1e4), list(sum_norm = "none"), list(norm = "ftt"),
     list(norm = "asin"), list(norm = "multinomial", sum_norm = "none"), list(norm = "none"),
-    list(div = 2), list(min_expression = 0.5), list(distance = "euclidean"), list(distance = "correlation"), list(scaling = "Normalizer"), list(npcs = 5),
+    list(div = 2), list(min_expression = 0.5), list(distance = "euclidean"), list(distance = "correlation"),
+    list(scaling = "Normalizer"), list(npcs = 5),
     list(n_genes = 10), list(weight_pcs = TRUE), list(sparse_pca = TRUE), list(weight_mode = "combined"),
     list(weight_mode = "dispersion"), list(weight_mode = "variance"), list(k = 8), list(num_norm_avg = 10)
   )

@@ -22,4 +22,6 @@
 #' @importClassesFrom Matrix dgCMatrix
 #' @importFrom rlang .data
 #' @importFrom stats setNames
-"_PACKAGE"
+#' @docType package
+#' @name samap-package
+NULL

@@ -233,6 +233,20 @@ check_cell_number <- function(n_cells, species, k) {
   }
 }
 
+# A species with fewer cells than cross-species neighbours are asked for gives all it has.
+check_partner_number <- function(atlases, k) {
+  n_cells <- vapply(atlases, function(atlas) ncol(atlas$counts), integer(1))
+  for (species in names(atlases)[n_cells < k]) {
+    samap_warn(
+      "few_cells",
+      paste0("Species ", quoted(species), " has ", n_cells[[species]], " cells, fewer than `cross_species_k` = ", k, "."),
+      argument = "cross_species_k", species = species,
+      remedy = paste0("Cells of other species have ", n_cells[[species]], " neighbours in it; a smaller `cross_species_k` ",
+        "keeps alignment scores comparable.")
+    )
+  }
+}
+
 # Names of the genes: present, not empty. Repeated names are made unique, since a gene is found by its name.
 check_gene_names <- function(genes, species) {
   if (is.null(genes)) {

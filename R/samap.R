@@ -139,6 +139,7 @@ map_atlases <- function(inputs, settings, from, run) {
   fits <- setNames(lapply(species, function(id) {
     prepare_species(inputs$atlases[[id]], id, settings, from, run)
   }), species)
+  check_partner_number(inputs$atlases, settings$mapping$cross_species_k)
   groups <- setNames(lapply(species, function(id) {
     species_groups(keyed[[id]], fits[[id]]$fit, id, settings)
   }), species)

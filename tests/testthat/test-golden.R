@@ -4,12 +4,13 @@ read_golden <- function(folder, file, ...) {
   utils::read.csv(file.path(folder, "baron", file), check.names = FALSE, ...)
 }
 
-# Long form of the reference's wide table of gene pairs: one string "type pair | gene pair" per row.
+# Long form of the reference's wide table of gene pairs: one string "type pair | gene pair" per row. Columns are padded;
+# only rows with a p-value are gene pairs.
 golden_pairs <- function(table) {
   columns <- grep("_pval[12]$", names(table), invert = TRUE, value = TRUE)
   unlist(lapply(columns, function(column) {
-    genes <- table[[column]]
-    paste(column, genes[!is.na(genes) & nzchar(genes)], sep = " | ")
+    rows <- !is.na(table[[paste0(column, "_pval1")]])
+    paste(column, table[[column]][rows], sep = " | ")
   }))
 }
 

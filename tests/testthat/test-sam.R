@@ -21,7 +21,7 @@ test_that("every option is accepted and changes what it says", {
     list(norm = "asin"), list(norm = "multinomial", sum_norm = "none"), list(norm = "none"),
     list(div = 2), list(min_expression = 0.5), list(distance = "euclidean"), list(distance = "correlation"),
     list(scaling = "Normalizer"), list(npcs = 5),
-    list(n_genes = 10), list(weight_pcs = TRUE), list(sparse_pca = TRUE), list(weight_mode = "combined"),
+    list(n_genes = 10), list(weight_pcs = TRUE), list(weight_mode = "combined"),
     list(weight_mode = "dispersion"), list(weight_mode = "variance"), list(k = 8), list(num_norm_avg = 10)
   )
   for (option in options) {

@@ -2,15 +2,17 @@
 
 use extendr_api::prelude::*;
 use samap_core::backend::NO_CUDA;
+use samap_core::context::total_memory;
 
-/// Devices: `data.frame(device, available, reason)`.
+/// Devices: `data.frame(device, available, reason, memory)`, memory in bytes.
 #[extendr]
 fn devices_() -> Robj {
     let threads = available_cores_();
     data_frame!(
         device = ["cpu", "cuda"],
         available = [true, false],
-        reason = [format!("{threads} cores"), NO_CUDA.to_owned()]
+        reason = [format!("{threads} cores"), NO_CUDA.to_owned()],
+        memory = [total_memory().map(|bytes| bytes as f64), None]
     )
 }
 

@@ -15,7 +15,8 @@ fn umap_start(graph: Robj, latent: Robj, umap_options: Robj, threads: i32, memor
         let latent = if latent.is_null() { None } else { Some(matrix_from_r("latent", &latent)?) };
         let options = options::umap(&umap_options)?;
         Job::start(threads, memory, vec![], move |ctx| {
-            let layout = embedding::umap(&graph, latent.as_ref().map(|x| x.view()), &options, ctx)?;
+            let view = latent.as_ref().map(|x| x.view());
+            let layout = ctx.phase("umap", 1, || embedding::umap(&graph, view, &options, ctx))?;
             Ok(Box::new(move || Ok(matrix_to_r(layout.view()))) as Pack)
         })
     })

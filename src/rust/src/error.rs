@@ -16,13 +16,14 @@ pub fn outcome(work: impl FnOnce() -> samap_core::Result<Robj>) -> Robj {
 
 /// `list(kind, argument, message, found, remedy)` of an error of the engine; R shows the last three below each other.
 pub fn describe(error: &CoreError) -> List {
+    let or_null = |text: Option<&String>| text.map_or_else(|| NULL.into(), |text| Robj::from(text.as_str()));
     let parts = |message: String, argument: Option<&String>, found: Option<&String>, remedy: Option<&String>| {
         list!(
             kind = error.kind(),
-            argument = argument.cloned(),
+            argument = or_null(argument),
             message = message,
-            found = found.cloned(),
-            remedy = remedy.cloned()
+            found = or_null(found),
+            remedy = or_null(remedy)
         )
     };
     match error {

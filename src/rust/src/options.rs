@@ -51,6 +51,11 @@ fn name_of<T: PartialEq>(choices: &[(&'static str, T)], value: &T) -> &'static s
     choices.iter().find(|(_, choice)| choice == value).map_or("", |(name, _)| name)
 }
 
+/// A number where `None` is R's NULL.
+fn or_null(value: Option<usize>) -> Robj {
+    value.map_or_else(|| NULL.into(), |value| Robj::from(value as f64))
+}
+
 /// A number where `None` is R's `Inf`.
 fn or_infinity(value: Option<usize>) -> f64 {
     value.map_or(f64::INFINITY, |value| value as f64)
@@ -200,7 +205,7 @@ fn sam_defaults() -> List {
         distance = name_of(METRICS, &d.metric),
         scaling = name_of(SCALINGS, &d.scaling),
         npcs = d.npcs as f64,
-        n_genes = d.n_genes.map(|n| n as f64),
+        n_genes = or_null(d.n_genes),
         weight_pcs = d.weight_pcs,
         sparse_pca = d.sparse_pca,
         weight_mode = name_of(WEIGHT_MODES, &d.weight_mode),
@@ -247,7 +252,7 @@ fn umap_defaults() -> List {
     list!(
         min_dist = d.min_dist,
         spread = d.spread,
-        n_epochs = d.n_epochs.map(|n| n as f64),
+        n_epochs = or_null(d.n_epochs),
         negative_sample_rate = d.negative_sample_rate as f64,
         learning_rate = d.learning_rate,
         repulsion = d.repulsion,

@@ -2,15 +2,15 @@
 
 use super::{Atlas, MappingOptions, Start};
 use crate::homology::HomologyGraph;
-use crate::{Context, Error, Result};
+use crate::{Error, Result};
 
-/// Errors when the inputs of a mapping do not fit together; warnings when they do but hardly.
+/// Errors when the inputs of a mapping do not fit together. What is merely unusual (no homology between two species, fewer
+/// cells than neighbours) the caller can tell by name.
 pub(super) fn check(
     atlases: &[Atlas],
     homology: &HomologyGraph,
     from: Option<&Start>,
     options: &MappingOptions,
-    ctx: &Context,
 ) -> Result<()> {
     if atlases.len() < 2 {
         return Err(Error::argument("atlases", format!("{} species", atlases.len()), "Pass two species or more."));
@@ -25,8 +25,6 @@ pub(super) fn check(
         same("cells in the stitched graph to continue from", cells, start.stitched.rows())?;
         same("genes in the refined graph to continue from", homology.genes(), start.refined.rows())?;
     }
-    warn_of_small_species(atlases, options, ctx);
-    warn_of_missing_links(homology, ctx);
     Ok(())
 }
 
@@ -98,25 +96,4 @@ fn check_options(atlases: &[Atlas], options: &MappingOptions) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn warn_of_small_species(atlases: &[Atlas], options: &MappingOptions, ctx: &Context) {
-    for (species, atlas) in atlases.iter().enumerate() {
-        let (cells, k) = (atlas.expression.cells(), options.cross_species_k);
-        if cells < k {
-            ctx.warn(format!(
-                "species {species} has {cells} cells, fewer than the {k} cross-species neighbours asked for"
-            ));
-        }
-    }
-}
-
-fn warn_of_missing_links(homology: &HomologyGraph, ctx: &Context) {
-    let species = homology.species();
-    let pairs = (0..species).flat_map(|a| (a + 1..species).map(move |b| (a, b)));
-    let missing: Vec<String> =
-        pairs.filter(|&(a, b)| !homology.are_linked(a, b)).map(|(a, b)| format!("{a} and {b}")).collect();
-    if !missing.is_empty() {
-        ctx.warn(format!("no homology, and so no cross-species edges, between species {}", missing.join(", ")));
-    }
 }

@@ -170,7 +170,7 @@ pub fn run(
     options: &MappingOptions,
     ctx: &Context,
 ) -> Result<Mapping> {
-    check::check(atlases, homology, from.as_ref(), options, ctx)?;
+    check::check(atlases, homology, from.as_ref(), options)?;
     let species = atlases.len();
     let refinement = options.refinement();
     let refine_over = |stitched: &Graph, pass: usize| {

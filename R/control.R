@@ -3,8 +3,10 @@
 #' Everything that trades accuracy, speed and memory, or that the defaults of [samap()] settle well for most data.
 #'
 #' @param expansion How the neighbourhood of a cell grows before mutual neighbours are sought: `"bfs"`, breadth first
-#'   over the kNN graph until the budget of the cell (the size of its group) is reached; or `"matrix_power"`, all
-#'   cells within as many steps as the neighbourhood size says.
+#'   over the kNN graph until the budget of the cell (the size of its group) is spent, as in SAMap 3.0.1, where among
+#'   the neighbours of one cell the order of the cells decides who comes first; `"nearest"`, the same but nearest
+#'   neighbours first, so that the order of the cells does not matter; or `"matrix_power"`, ring by ring those that
+#'   most paths lead to, as in SAMap before version 3.
 #' @param max_neighborhood Largest budget of a cell, in cells. `Inf`: the size of its group, as in the reference.
 #' @param pca_solver How principal components are found: `"auto"` (exact up to a smaller side of 3000, else randomized),
 #'   `"exact"`, `"lanczos"` or `"randomized"`.
@@ -25,14 +27,14 @@
 #' @examples
 #' samap_control(keep_iterations = TRUE)
 #' @export
-samap_control <- function(expansion = c("bfs", "matrix_power"), max_neighborhood = Inf,
+samap_control <- function(expansion = c("bfs", "nearest", "matrix_power"), max_neighborhood = Inf,
                           pca_solver = c("auto", "exact", "lanczos", "randomized"), n_components = 300L,
                           wscale = FALSE, correlation_memory = 2e9, memory = 2^30,
                           exact_limit = 50000L, probe = 0.1,
                           hnsw_m = 48L, hnsw_ef_construction = 200L, hnsw_ef = 200L,
                           keep_iterations = FALSE, keep_counts = TRUE) {
   control <- list(
-    expansion = check_choice(expansion, c("bfs", "matrix_power"), "expansion"),
+    expansion = check_choice(expansion, c("bfs", "nearest", "matrix_power"), "expansion"),
     max_neighborhood = check_number(max_neighborhood, "max_neighborhood", min = 1, infinite = TRUE),
     pca_solver = check_choice(pca_solver, pca_solvers, "pca_solver"),
     n_components = check_number(n_components, "n_components", min = 2, integer = TRUE),

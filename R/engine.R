@@ -33,9 +33,12 @@ engine_umap <- function(graph, latent, umap, run) {
 
 # Scores of all pairs of types of different species, best first. labels: per species list(labels, n_labels), see
 # species_labels(). Species and types of the table are indices.
-engine_alignment <- function(graph, labels, k, n_top = 0) {
+engine_alignment <- function(graph, labels, k, n_top = 0, run = new_run(verbose = FALSE)) {
   n_cells <- vapply(labels, function(one) as.double(one$n_cells), double(1), USE.NAMES = FALSE)
-  as.data.frame(rust_value(alignment_scores_(graph, n_cells, unname(labels), as.double(k), as.double(n_top))))
+  outcome <- alignment_start(
+    graph, n_cells, unname(labels), as.double(k), as.double(n_top), run$threads, run$memory
+  )
+  as.data.frame(run_job(outcome, run, "alignment scores"))
 }
 
 engine_markers <- function(expression, labels, test, run, label) {

@@ -1,6 +1,5 @@
 # Generated from src/rust/src by `make wrappers`: do not edit by hand.
 
-alignment_scores_ <- function(graph, n_cells, species, k, n_top) .Call(wrap__alignment_scores_, graph, n_cells, species, k, n_top)
 markers_start <- function(species, threads, memory) .Call(wrap__markers_start, species, threads, memory)
 devices_ <- function() .Call(wrap__devices_)
 available_cores_ <- function() .Call(wrap__available_cores_)

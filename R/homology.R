@@ -153,6 +153,8 @@ print.samap_homology <- function(x, ...) {
         sep = ""
       )
     }
+    print(utils::head(as.data.frame(x)), row.names = FALSE)
+    if (nrow(x) > 6L) cat("# and ", count_of(nrow(x) - 6L, "more pair"), "\n", sep = "")
   }
   invisible(x)
 }

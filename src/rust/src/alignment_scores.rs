@@ -2,9 +2,10 @@
 
 use crate::convert::{Fields, graph_from_r};
 use crate::error::{outcome, wrong};
+use crate::job::{Job, Pack};
 use extendr_api::prelude::*;
 use samap_core::analysis::{self, AlignmentScore, Labels, UNLABELLED};
-use samap_core::{Context, Result};
+use samap_core::Result;
 
 /// Labels of the cells of one species, owned.
 pub struct OwnLabels {
@@ -43,18 +44,30 @@ pub fn offsets(sizes: &[f64]) -> Vec<usize> {
 /// Scores of all pairs of types of different species, best first. `species`: list of `list(labels, n_labels)`, with
 /// `labels = NULL` for a species that is left out; `n_cells`: cells per species.
 #[extendr]
-fn alignment_scores_(graph: Robj, n_cells: Vec<f64>, species: Robj, k: f64, n_top: f64) -> Robj {
+#[allow(clippy::too_many_arguments)] // R's side of the call has no structs
+fn alignment_start(
+    graph: Robj,
+    n_cells: Vec<f64>,
+    species: Robj,
+    k: f64,
+    n_top: f64,
+    threads: i32,
+    memory: f64,
+) -> Robj {
     outcome(|| {
         let graph = graph_from_r("graph", &graph)?;
         let own: Vec<Option<OwnLabels>> = each_species(&species)?
             .iter()
             .map(|fields| fields.optional("labels").map(|_| OwnLabels::of(fields)).transpose())
             .collect::<Result<_>>()?;
-        let labels: Vec<Option<Labels>> = own.iter().map(|own| own.as_ref().map(OwnLabels::view)).collect();
-        let cells = offsets(&n_cells);
-        let scores =
-            analysis::alignment_scores(&graph, &cells, &labels, k as usize, n_top as usize, &Context::default())?;
-        Ok(scores_to_r(&scores))
+        Job::start(threads, memory, vec![], move |ctx| {
+            let labels: Vec<Option<Labels>> = own.iter().map(|own| own.as_ref().map(OwnLabels::view)).collect();
+            let cells = offsets(&n_cells);
+            let scores = ctx.phase("alignment scores", 1, || {
+                analysis::alignment_scores(&graph, &cells, &labels, k as usize, n_top as usize, ctx)
+            })?;
+            Ok(Box::new(move || Ok(scores_to_r(&scores))) as Pack)
+        })
     })
 }
 
@@ -99,5 +112,5 @@ pub fn scores_from_r(object: &Robj) -> Result<Vec<AlignmentScore>> {
 
 extendr_module! {
     mod alignment_scores;
-    fn alignment_scores_;
+    fn alignment_start;
 }

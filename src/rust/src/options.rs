@@ -41,7 +41,8 @@ const PCA_SOLVERS: &[(&str, PcaSolver)] = &[
 const METHODS: &[(&str, Method)] =
     &[("auto", Method::Auto), ("exact", Method::Exact), ("ivf", Method::InvertedFile), ("hnsw", Method::Hnsw)];
 const EDGE_MODES: &[(&str, EdgeMode)] = &[("pearson", EdgeMode::Pearson), ("xi", EdgeMode::Xi)];
-const EXPANSIONS: &[(&str, Expansion)] = &[("bfs", Expansion::Bfs), ("matrix_power", Expansion::MatrixPower)];
+const EXPANSIONS: &[(&str, Expansion)] =
+    &[("bfs", Expansion::Bfs), ("nearest", Expansion::Nearest), ("matrix_power", Expansion::MatrixPower)];
 const INITS: &[(&str, Init)] = &[("spectral", Init::Spectral), ("pca", Init::Pca), ("random", Init::Random)];
 
 /// Components that the mapping projects through.

@@ -8,14 +8,17 @@ use rayon::prelude::*;
 /// How neighbourhoods grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Expansion {
-    /// Breadth first over the neighbour graph, each hop in order of discovery, until the budget is spent.
+    /// Breadth first over the neighbour graph, each hop in order of discovery, until the budget is spent. The neighbours of a
+    /// cell are discovered by ascending index, as in SAMap 3.0.1: where a budget cuts a hop, the order of the cells decides.
     #[default]
     Bfs,
+    /// The same, but the neighbours of a cell are discovered nearest first: the order of the cells decides nothing.
+    Nearest,
     /// The older form: rings of the powers of the neighbour graph, each trimmed to its entries with the most paths.
     MatrixPower,
 }
 
-/// Rows of ascending column indices: a sparse matrix of ones.
+/// Rows of column indices: a sparse matrix of ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
     /// First entry of each row, and the number of entries at the end.
@@ -85,8 +88,11 @@ pub fn expand(
 ) -> Result<Pattern> {
     let cells = neighbours.cells();
     let rows: Vec<Vec<u32>> = match expansion {
-        Expansion::Bfs => {
-            let graph = adjacency(neighbours, false);
+        Expansion::Bfs | Expansion::Nearest => {
+            let graph = match expansion {
+                Expansion::Nearest => without_self(neighbours),
+                _ => adjacency(neighbours, false),
+            };
             let of_cell = |walk: &mut Walk, cell: usize| {
                 ctx.check()?;
                 Ok(walk.breadth_first(&graph, cell, budgets[cell], size + 1))
@@ -103,6 +109,12 @@ pub fn expand(
         }
     };
     Ok(Pattern::from_rows(rows))
+}
+
+/// Neighbours of each cell, nearest first, without the cell itself.
+fn without_self(neighbours: &Neighbours) -> Pattern {
+    let of_cell = |i: usize| neighbours.indices_of(i).iter().copied().filter(|&j| j as usize != i).collect();
+    Pattern::from_rows((0..neighbours.cells()).map(of_cell).collect())
 }
 
 /// Neighbours of each cell by ascending index, with or without the cell itself.
@@ -242,6 +254,24 @@ mod tests {
                     assert_eq!(rows.row(cell).iter().copied().collect::<HashSet<_>>(), want, "{n} {budget} {cell}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn discovered_nearest_first_the_order_of_the_cells_decides_nothing() {
+        let (ctx, n, budget) = (Context::default(), 60, 9);
+        let found = neighbours(n, 5, 13);
+        // The cell i is called 59 − i.
+        let turned = |j: u32| n as u32 - 1 - j;
+        let indices = (0..n).rev().flat_map(|i| found.indices_of(i)).map(|&j| turned(j)).collect();
+        let renamed = Neighbours { indices, ..found.clone() };
+        let budgets = vec![budget; n];
+        let before = expand(&found, &budgets, 2, Expansion::Nearest, &ctx).unwrap();
+        let after = expand(&renamed, &budgets, 2, Expansion::Nearest, &ctx).unwrap();
+        for cell in 0..n {
+            let mut back: Vec<u32> = after.row(n - 1 - cell).iter().map(|&j| turned(j)).collect();
+            back.sort_unstable();
+            assert_eq!(back, before.row(cell));
         }
     }
 

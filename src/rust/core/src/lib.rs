@@ -18,6 +18,7 @@ pub mod linalg;
 pub mod mapping;
 pub mod rng;
 pub mod sam;
+mod simd;
 pub mod sparse;
 
 pub use context::Context;

@@ -8,6 +8,7 @@
 
 use super::UmapOptions;
 use crate::rng::Rng;
+use crate::simd::vectorised;
 use crate::{Context, Result};
 use rayon::prelude::*;
 
@@ -57,6 +58,7 @@ impl Table {
         Table { values: points.map(|p| f(f64::from(f32::from_bits(p << Self::SHIFT))) as f32).collect() }
     }
 
+    #[inline(always)]
     fn at(&self, s: f32) -> f32 {
         let bits = s.to_bits().clamp(Self::LOWEST, Self::HIGHEST - 1) - Self::LOWEST;
         let (point, rest) = ((bits >> Self::SHIFT) as usize, bits & ((1 << Self::SHIFT) - 1));
@@ -112,6 +114,18 @@ struct Moments<const D: usize> {
     second: [f32; D],
 }
 
+impl<const D: usize> Moments<D> {
+    /// Takes the force in, and returns Adam's step for it; `corrections` are 1 − β₁ⁿ and 1 − β₂ⁿ.
+    #[inline(always)]
+    fn step(&mut self, force: [f32; D], corrections: (f32, f32)) -> [f32; D] {
+        std::array::from_fn(|dim| {
+            self.first[dim] = BETA1 * self.first[dim] + (1.0 - BETA1) * force[dim];
+            self.second[dim] = BETA2 * self.second[dim] + (1.0 - BETA2) * force[dim] * force[dim];
+            (self.first[dim] / corrections.0) / ((self.second[dim] / corrections.1).sqrt() + EPSILON)
+        })
+    }
+}
+
 /// Moves `positions` for `epochs` epochs.
 pub(super) fn optimise<const D: usize>(
     positions: &mut Vec<[f32; D]>,
@@ -128,23 +142,19 @@ pub(super) fn optimise<const D: usize>(
         let rate = options.learning_rate as f32 * (1.0 - epoch as f32 / epochs as f32);
         let corrections = (1.0 - BETA1.powi(epoch as i32), 1.0 - BETA2.powi(epoch as i32));
         let now = &*positions;
-        let update = |i: usize, next: &mut [f32; D], moments: &mut Moments<D>| {
-            let force = gather(i, now, &links, forces, epoch, options);
-            for dim in 0..D {
-                let (first, second) = (&mut moments.first[dim], &mut moments.second[dim]);
-                *first = BETA1 * *first + (1.0 - BETA1) * force[dim];
-                *second = BETA2 * *second + (1.0 - BETA2) * force[dim] * force[dim];
-                let step = (*first / corrections.0) / ((*second / corrections.1).sqrt() + EPSILON);
-                next[dim] = now[i][dim] + rate * step;
-            }
-        };
-        next.par_chunks_mut(BLOCK).zip(moments.par_chunks_mut(BLOCK)).enumerate().for_each(
-            |(block, (next, moments))| {
-                for (offset, (next, moments)) in next.iter_mut().zip(moments).enumerate() {
-                    update(block * BLOCK + offset, next, moments);
-                }
-            },
-        );
+        let blocks = next.par_chunks_mut(BLOCK).zip(moments.par_chunks_mut(BLOCK)).enumerate();
+        blocks.for_each(|(block, (next, moments))| {
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (i, (next, moments)) in (block * BLOCK..).zip(next.iter_mut().zip(moments)) {
+                        let force = gather(i, now, &links, forces, epoch, options);
+                        let step = moments.step(force, corrections);
+                        *next = std::array::from_fn(|dim| now[i][dim] + rate * step[dim]);
+                    }
+                },
+            );
+        });
         std::mem::swap(positions, &mut next);
         ctx.advance(1)?;
     }
@@ -152,6 +162,7 @@ pub(super) fn optimise<const D: usize>(
 }
 
 /// The force on vertex `i` in `epoch`.
+#[inline(always)]
 fn gather<const D: usize>(
     i: usize,
     positions: &[[f32; D]],
@@ -172,6 +183,7 @@ fn gather<const D: usize>(
 }
 
 /// Adds the attraction along those of `links` that are drawn in `epoch`, and says how many are.
+#[inline(always)]
 fn pull<const D: usize>(
     total: &mut [f32; D],
     here: [f32; D],
@@ -198,11 +210,13 @@ fn pull<const D: usize>(
 }
 
 /// Whether n·w passes a whole number in epoch n: exactly when its fraction falls below w.
+#[inline(always)]
 fn is_drawn(epoch: usize, rate: u32) -> bool {
     (epoch as u32).wrapping_mul(rate) < rate
 }
 
 /// Adds the force from `there`; none from the same place.
+#[inline(always)]
 fn add<const D: usize>(total: &mut [f32; D], table: &Table, here: [f32; D], there: [f32; D]) {
     let difference: [f32; D] = std::array::from_fn(|dim| here[dim] - there[dim]);
     let square = difference.iter().fold(0.0, |sum, x| sum + x * x);

@@ -1,0 +1,13 @@
+//! Hot loops in the widest vector instructions of the machine, chosen at run time.
+//!
+//! faer's factorisations return with the upper halves of the AVX registers in use. The engine itself is compiled for the
+//! oldest processor of its kind, and its SSE2 code then runs up to 3.6 times slower on that thread (measured on the layout
+//! after an eigendecomposition). Loops compiled for AVX do not suffer. The bits of a result stay the same: Rust neither fuses
+//! nor reorders floating-point operations.
+
+/// Runs `work` compiled for the best instruction set there is. Write `#[inline(always)]` before the closure and before what
+/// it calls: only what is inlined is compiled so.
+#[inline(always)]
+pub(crate) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
+    faer::traits::pulp::Arch::new().dispatch(work)
+}

@@ -1,5 +1,6 @@
-# Generated from src/rust/src by `make wrappers`: do not edit by hand.
+# Generated from src/rust/src by tools/wrappers.R: do not edit by hand.
 
+alignment_start <- function(graph, n_cells, species, k, n_top, threads, memory) .Call(wrap__alignment_start, graph, n_cells, species, k, n_top, threads, memory)
 markers_start <- function(species, threads, memory) .Call(wrap__markers_start, species, threads, memory)
 devices_ <- function() .Call(wrap__devices_)
 available_cores_ <- function() .Call(wrap__available_cores_)

@@ -4,8 +4,8 @@ use crate::convert::{Fields, graph_from_r};
 use crate::error::{outcome, wrong};
 use crate::job::{Job, Pack};
 use extendr_api::prelude::*;
-use samap_core::analysis::{self, AlignmentScore, Labels, UNLABELLED};
 use samap_core::Result;
+use samap_core::analysis::{self, AlignmentScore, Labels, UNLABELLED};
 
 /// Labels of the cells of one species, owned.
 pub struct OwnLabels {

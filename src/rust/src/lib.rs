@@ -1,5 +1,7 @@
 //! Glue between R and samap-core: parses R objects, calls the engine, packs what it returns. No algorithm lives here.
 
+#![allow(missing_docs)] // extendr_module! makes public functions of its own
+
 mod alignment_scores;
 mod cluster_markers;
 mod convert;

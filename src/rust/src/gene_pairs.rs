@@ -91,7 +91,8 @@ fn gene_pairs_start(
                 cells: &offsets(&cells),
                 stitched: &graph,
             };
-            let pairs = ctx.phase("gene pairs", scores.len(), || analysis::gene_pairs(&input, &scores, &options, ctx))?;
+            let pairs =
+                ctx.phase("gene pairs", scores.len(), || analysis::gene_pairs(&input, &scores, &options, ctx))?;
             Ok(Box::new(move || Ok(pairs_to_r(&pairs))) as Pack)
         })
     })

@@ -135,12 +135,7 @@ impl Earlier {
     }
 
     fn start(&self) -> Start<'_> {
-        Start {
-            passes: self.passes,
-            stitched: &self.stitched,
-            refined: &self.refined,
-            refined_over: self.refined_over,
-        }
+        Start { passes: self.passes, stitched: &self.stitched, refined: &self.refined, refined_over: self.refined_over }
     }
 }
 
@@ -190,14 +185,7 @@ fn mapping_to_r(found: &Mapping, homology: &Homology) -> Result<Robj> {
 /// Refines the homology graph over a stitched graph: `list(correlation)`. `species`: list of `list(expression, weights,
 /// gene_columns)`.
 #[extendr]
-fn refine_start(
-    species: Robj,
-    homology: Robj,
-    graph: Robj,
-    mapping_options: Robj,
-    threads: i32,
-    memory: f64,
-) -> Robj {
+fn refine_start(species: Robj, homology: Robj, graph: Robj, mapping_options: Robj, threads: i32, memory: f64) -> Robj {
     outcome(|| {
         let inputs: Vec<Input> = each_species(&species)?.iter().map(Input::for_refinement).collect::<Result<_>>()?;
         let homology = Homology::of(&homology)?;

@@ -29,7 +29,8 @@ fn expression_start(counts: Robj, preprocess_options: Robj, threads: i32, memory
         let slots = SparseSlots::of("counts", &counts)?;
         let options = options::preprocess(&preprocess_options)?;
         Job::start(threads, memory, vec![counts.clone()], move |ctx| {
-            let done = ctx.phase("preprocess", 1, || preprocess::preprocess(slots.expression("counts")?, &options, ctx))?;
+            let done =
+                ctx.phase("preprocess", 1, || preprocess::preprocess(slots.expression("counts")?, &options, ctx))?;
             Ok(Box::new(move || {
                 let means: Vec<f64> = done.means.iter().map(|&x| f64::from(x)).collect();
                 let variances: Vec<f64> = done.variances.iter().map(|&x| f64::from(x)).collect();

@@ -6,16 +6,15 @@ mod atlases;
 mod common;
 
 use atlases::{Atlases, RUNS, options_of};
-use common::{Golden, edges_of, graph_error, jaccard, pearson, relative_error};
+use common::{Golden, edges_of, graph_error, jaccard, relative_error};
 use ndarray::Array2;
 use samap_core::Context;
-use samap_core::homology::upper_triangle;
 use samap_core::mapping::cross_knn::{Blocks, cross_knn};
 use samap_core::mapping::expand::{Expansion, budgets, expand};
 use samap_core::mapping::mutual::{Cut, Neighbourhood, mutual_graph};
 use samap_core::mapping::projection::{Scaled, pair_block, project_cross, project_own, prune, scale_edges};
 use samap_core::mapping::stitch::{Coordinates, stitch};
-use samap_core::mapping::{MappingOptions, RefineOptions, refine, run};
+use samap_core::mapping::{MappingOptions, RefineOptions, refine};
 use samap_core::sparse::{Graph, row};
 
 const FIXTURES: [&str; 2] = ["small2", "small3"];
@@ -305,15 +304,12 @@ fn whole_runs() {
     each_fixture(|name, golden, atlases| {
         for variant in RUNS {
             let options = options_of(variant, atlases.ids.len());
-            let mapping = run(&atlases.atlases(), &atlases.homology, None, &options, &Context::default()).unwrap();
+            let mapping = atlases.map(&options);
             let stitched = &mapping.passes[mapping.passes.len() - 1].stitched;
             let want = golden.graph(&format!("mapping/{variant}/connectivities"));
             let shared = jaccard(stitched, &want);
             let refined = golden.graph(&format!("mapping/{variant}/homology_graph_reweighted"));
-            let (x, y): (Vec<f64>, Vec<f64>) = upper_triangle(&atlases.homology.weights)
-                .map(|(g, h, _)| (value(&mapping.refined, g, h), value(&refined, g, h)))
-                .unzip();
-            let likeness = pearson(&x, &y);
+            let likeness = atlases.refined_pearson(&mapping.refined, &refined);
             println!(
                 "{name} {variant}: edges {shared:.5}, weights {:e}, refined {likeness:.8}",
                 graph_error(stitched, &want)
@@ -322,8 +318,4 @@ fn whole_runs() {
             assert!(likeness >= 0.999, "{name} {variant}: refined correlations {likeness}");
         }
     });
-}
-
-fn value(graph: &Graph, i: u32, j: u32) -> f64 {
-    graph.get(i as usize, j as usize).copied().unwrap_or(0.0)
 }

@@ -1,13 +1,17 @@
-//! The golden atlases as the mapping takes them.
+//! Atlases as the mapping takes them, read from the fixtures or made from counts.
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use crate::common::Golden;
+use crate::common::{Golden, as_graph, pearson};
 use ndarray::Array2;
 use samap_core::homology::HomologyGraph;
 use samap_core::knn::Neighbours;
-use samap_core::mapping::{Atlas, EdgeMode, MappingOptions};
+use samap_core::mapping::{Atlas, EdgeMode, Mapping, MappingOptions, run};
+use samap_core::sam::loadings::mapping_loadings;
+use samap_core::sam::preprocess::{PreprocessOptions, preprocess};
+use samap_core::sam::run::SamOptions;
 use samap_core::sparse::{Expression, Graph, row};
+use samap_core::{Context, sam};
 use std::collections::HashMap;
 
 /// Everything an [`Atlas`] borrows.
@@ -22,6 +26,23 @@ pub struct Species {
 }
 
 impl Species {
+    /// Preprocessing, SAM and the loadings of the mapping.
+    pub fn from_counts(counts: Expression, gene_columns: &[u32], groups: &[u32], options: &SamOptions) -> Self {
+        let ctx = Context::default();
+        let data = preprocess(counts, &PreprocessOptions::default(), &ctx).unwrap();
+        let found = sam::run::run(&data, options, &ctx).unwrap();
+        let (solver, seed) = (options.solver, options.seed);
+        let loadings = mapping_loadings(&data.expression, &found.weights, 300, solver, seed, &ctx).unwrap();
+        Species {
+            expression: data.expression,
+            weights: found.weights,
+            neighbours: found.neighbours,
+            loadings,
+            gene_columns: gene_columns.to_vec(),
+            groups: groups.to_vec(),
+        }
+    }
+
     pub fn atlas(&self) -> Atlas<'_> {
         Atlas {
             expression: &self.expression,
@@ -34,7 +55,7 @@ impl Species {
     }
 }
 
-/// The species of a fixture and its homology graph.
+/// Some species and their homology graph.
 #[derive(Clone)]
 pub struct Atlases {
     pub ids: Vec<String>,
@@ -58,6 +79,17 @@ impl Atlases {
         Atlases { ids, species, homology }
     }
 
+    /// The same species from their counts: expression, weights, neighbours and loadings are ours; genes, groups and
+    /// homology are the fixture's.
+    pub fn from_counts(golden: &Golden, options: &SamOptions) -> Self {
+        let mut atlases = Self::of(golden);
+        for (id, species) in atlases.ids.iter().zip(&mut atlases.species) {
+            let counts = golden.expression(&format!("species/{id}/counts"));
+            *species = Species::from_counts(counts, &species.gene_columns, &species.groups, options);
+        }
+        atlases
+    }
+
     pub fn atlases(&self) -> Vec<Atlas<'_>> {
         self.species.iter().map(Species::atlas).collect()
     }
@@ -67,6 +99,37 @@ impl Atlases {
         let mut offsets = vec![0];
         self.species.iter().for_each(|s| offsets.push(offsets[offsets.len() - 1] + s.expression.cells()));
         offsets
+    }
+
+    /// Runs the mapping.
+    pub fn map(&self, options: &MappingOptions) -> Mapping {
+        run(&self.atlases(), &self.homology, None, options, &Context::default()).unwrap()
+    }
+
+    /// Pearson correlation of the weights that two refined graphs give to the homologous genes.
+    pub fn refined_pearson(&self, x: &Graph, y: &Graph) -> f64 {
+        let value = |graph: &Graph, g: u32, h: u32| graph.get(g as usize, h as usize).copied().unwrap_or(0.0);
+        let both: (Vec<f64>, Vec<f64>) =
+            self.homology.edges().map(|(g, h, _)| (value(x, g, h), value(y, g, h))).unzip();
+        pearson(&both.0, &both.1)
+    }
+
+    /// Every number of the atlases and of a mapping of them, to the last bit.
+    pub fn bits(&self, mapping: &Mapping) -> Vec<u64> {
+        let mut bits = Vec::new();
+        for species in &self.species {
+            bits.extend(as_graph(&species.expression).data().iter().map(|x| x.to_bits()));
+            bits.extend(species.weights.iter().chain(&species.neighbours.distances).map(|x| x.to_bits()));
+            bits.extend(species.neighbours.indices.iter().map(|&j| u64::from(j)));
+            bits.extend(species.loadings.iter().map(|x| u64::from(x.to_bits())));
+        }
+        for graph in mapping.passes.iter().map(|pass| &pass.stitched).chain([&mapping.refined]) {
+            bits.extend(graph.indptr().raw_storage().iter().map(|&p| p as u64));
+            bits.extend(graph.indices().iter().map(|&j| u64::from(j)));
+            bits.extend(graph.data().iter().map(|x| x.to_bits()));
+        }
+        bits.extend(mapping.latent.iter().map(|x| u64::from(x.to_bits())));
+        bits
     }
 
     /// Gene weights in the order of the homology graph.

@@ -31,9 +31,11 @@ check: ## R CMD build and R CMD check --as-cran on this R
 	@tools/install-deps.sh check
 	@tools/run-checks.sh
 
-lint: ## formatting and clippy, warnings as errors
+lint: ## formatting, clippy and lintr, warnings as errors
 	@cd src/rust && cargo fmt --all --check
 	@cd src/rust && CARGO_TARGET_DIR="$(SAMAP_TARGET_DIR)" cargo clippy --workspace --all-targets --locked -- -D warnings
+	@tools/install-package.sh dev "$(LIBRARY)-test"
+	@R_LIBS="$(LIBRARY)-test" Rscript -e 'found <- lintr::lint_package(); print(found); quit(status = length(found) > 0)'
 
 golden: ## makes the golden fixtures again from sc-samap 3.0.1 (network)
 	@tools/install-deps.sh python

@@ -237,12 +237,11 @@ check_cell_number <- function(n_cells, species, k) {
 check_partner_number <- function(atlases, k) {
   n_cells <- vapply(atlases, function(atlas) ncol(atlas$counts), integer(1))
   for (species in names(atlases)[n_cells < k]) {
+    few <- count_of(n_cells[[species]], "cell")
     samap_warn(
-      "few_cells",
-      paste0("Species ", quoted(species), " has ", n_cells[[species]], " cells, fewer than `cross_species_k` = ", k, "."),
+      "few_cells", paste0("Species ", quoted(species), " has ", few, ", fewer than `cross_species_k` = ", k, "."),
       argument = "cross_species_k", species = species,
-      remedy = paste0("Cells of other species have ", n_cells[[species]], " neighbours in it; a smaller `cross_species_k` ",
-        "keeps alignment scores comparable.")
+      remedy = "Every cell of the others has all of them as neighbours; scores say more with a smaller `cross_species_k`."
     )
   }
 }

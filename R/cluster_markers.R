@@ -5,10 +5,12 @@
 #' @param sm What [samap()] or [sam()] returns, with its counts.
 #' @param by The types, as in [alignment_scores()]. For the result of [sam()] a metadata column, or a vector of labels.
 #' @param test `"tie_corrected"`: the variance accounts for ties (as `wilcox.test()` without continuity correction).
-#'   `"reference"`: it does not, and genes that are not higher in the type have score 0 and p-value 1, as in SAMap 3.0.1.
+#'   `"reference"`: it does not, and genes that are not higher in the type have score 0 and p-value 1, as in SAMap
+#'   3.0.1.
 #' @param threads,verbose As in [samap()].
 #' @return Data frame, one row per type and gene: species, type, gene, score (z; positive where the gene is higher in
-#'   the type), pval (two-sided), padj (Benjamini-Hochberg over the genes of a type), fraction (of the type's cells that express the gene). Sorted by type, then by score.
+#'   the type), pval (two-sided), padj (Benjamini-Hochberg over the genes of a type), fraction (of the type's cells
+#'   that express the gene). Sorted by type, then by score.
 #'
 #'   Errors: `samap_error_no_counts`, `samap_error_key`, `samap_error_one_cluster` (nothing to compare with).
 #' @examples

@@ -1,5 +1,6 @@
-# Makes inst/extdata/pancreas-*.rds: human and mouse pancreas (Baron et al. 2016) and their orthologs (Ensembl), as shipped in the
-# PyPI package came 0.1.13 (came/sample_data.zip). Run from the top of the sources, with network, unzip and Python:
+# Makes inst/extdata/pancreas-*.rds: human and mouse pancreas (Baron et al. 2016) and their orthologs (Ensembl), as
+# shipped in the PyPI package came 0.1.13 (came/sample_data.zip). Run from the top of the sources, with network, unzip
+# and Python:
 #
 #   Rscript data-raw/pancreas.R            # or, with the files unpacked already: Rscript data-raw/pancreas.R DIR
 

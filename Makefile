@@ -32,6 +32,7 @@ check: ## R CMD build and R CMD check --as-cran on this R
 	@tools/run-checks.sh
 
 lint: ## formatting, clippy and lintr, warnings as errors
+	@tools/install-deps.sh test
 	@cd src/rust && cargo fmt --all --check
 	@cd src/rust && CARGO_TARGET_DIR="$(SAMAP_TARGET_DIR)" cargo clippy --workspace --all-targets --locked -- -D warnings
 	@tools/install-package.sh dev "$(LIBRARY)-test"

@@ -17,7 +17,7 @@ help: ## this list
 demo: ## maps human pancreas onto mouse pancreas: alignment table, figures and tables in demo-output/
 	@tools/install-deps.sh build
 	@tools/install-package.sh release "$(LIBRARY)"
-	@R_LIBS="$(LIBRARY)" Rscript inst/demo/demo.R "$(DEMO_OUTPUT)"
+	@R_LIBS="$(LIBRARY)" Rscript inst/scripts/demo.R "$(DEMO_OUTPUT)"
 
 install: ## installs the package into R's own library
 	@tools/install-deps.sh build

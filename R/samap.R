@@ -66,7 +66,10 @@
 #' throughout Metazoa unravels cell type evolution. *eLife* 10:e66747. \doi{10.7554/eLife.66747}
 #' @examples
 #' example <- samap_example("pancreas-small")
-#' sm <- samap(example$atlases, example$homology, keys = "cell_type", umap = FALSE, threads = 1, verbose = FALSE)
+#' sm <- samap(
+#'   example$atlases, example$homology,
+#'   keys = "cell_type", umap = FALSE, threads = 1, verbose = FALSE
+#' )
 #' sm
 #' head(alignment_scores(sm, "cell_type"))
 #' \donttest{

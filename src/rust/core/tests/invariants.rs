@@ -7,13 +7,13 @@ mod atlases;
 mod common;
 mod planted;
 
-use common::{edges_of, jaccard};
+use common::{edges_of, graph_error, jaccard};
 use planted::{Order, Planted, Run, Scores, TYPES, shuffled};
 use samap_core::Context;
 use samap_core::analysis::UNLABELLED;
 use samap_core::knn::{KnnOptions, Method};
 use samap_core::linalg::pca::PcaSolver;
-use samap_core::mapping::{self, MappingOptions, Start};
+use samap_core::mapping::{self, EdgeMode, MappingOptions, Start};
 use samap_core::sam::run::SamOptions;
 use samap_core::sparse::{Graph, graph_from_rows, row};
 
@@ -25,11 +25,13 @@ fn last_stitched(run: &Run) -> &Graph {
     &run.mapping.passes[run.mapping.passes.len() - 1].stitched
 }
 
-/// Every type is aligned with itself in the other species, and with no other type.
+/// Every type is aligned with itself in the other species, and with no other type but (less) its sibling.
 fn assert_aligned(scores: &Scores, place: &str) {
-    for (&[(a, kind_a), (b, kind_b)], &score) in scores {
-        let as_planted = if kind_a == kind_b { score > 0.3 } else { score < 0.1 };
-        assert!(as_planted, "{place}: type {kind_a} of {a} with {kind_b} of {b}: {score}");
+    for (&[(a, kind), (b, other)], &score) in scores {
+        let itself = scores[&[(a, kind), (b, kind)]];
+        let limit = if kind.min(other) + 2 >= TYPES as u32 { itself.min(0.5) } else { 0.05 };
+        let as_planted = if kind == other { score > 0.4 } else { score < limit };
+        assert!(as_planted, "{place}: type {kind} of {a} with {other} of {b}: {score}, with itself: {itself}");
     }
 }
 
@@ -64,8 +66,8 @@ fn old_homologous(order: &Order, before: &Run, after: &Run) -> Vec<usize> {
     old
 }
 
-/// Everything that a run found is found again at the new places.
-fn assert_follows(before: &Run, after: &Run, order: &Order, place: &str) {
+/// What SAM found is found again at the new places.
+fn assert_atlases_follow(before: &Run, after: &Run, order: &Order, place: &str) {
     for (new, &s) in order.species.iter().enumerate() {
         let (x, y) = (&before.atlases.species[s], &after.atlases.species[new]);
         for (g, &old) in order.genes[s].iter().enumerate() {
@@ -73,45 +75,80 @@ fn assert_follows(before: &Run, after: &Run, order: &Order, place: &str) {
             assert!(difference <= 1e-6, "{place}: weight of gene {old} of {s}: {difference:e}");
         }
         for (i, &old) in order.cells[s].iter().enumerate() {
-            let mut found: Vec<u32> =
-                y.neighbours.indices_of(i).iter().map(|&j| order.cells[s][j as usize] as u32).collect();
-            let mut expected = x.neighbours.indices_of(old).to_vec();
-            found.sort_unstable();
-            expected.sort_unstable();
-            assert_eq!(found, expected, "{place}: neighbours of cell {old} of {s}");
+            let sorted = |mut neighbours: Vec<u32>| {
+                neighbours.sort_unstable();
+                neighbours
+            };
+            let found = y.neighbours.indices_of(i).iter().map(|&j| order.cells[s][j as usize] as u32).collect();
+            let expected = x.neighbours.indices_of(old).to_vec();
+            assert_eq!(sorted(found), sorted(expected), "{place}: neighbours of cell {old} of {s}");
         }
     }
-    let stitched = back(last_stitched(after), &old_numbers(order, &order.cells));
-    let edges = jaccard(&stitched, last_stitched(before));
-    let refined = back(&after.mapping.refined, &old_homologous(order, before, after));
-    let refined = before.atlases.refined_pearson(&refined, &before.mapping.refined);
-    let (old, new) = (before.scores(), after.scores());
-    let moved = new.iter().map(|(&[(a, kind_a), (b, kind_b)], score)| {
-        let species = |new: u32| order.species[new as usize] as u32;
-        (score - old[&[(species(a), kind_a), (species(b), kind_b)]]).abs()
-    });
-    let moved = moved.fold(0.0, f64::max);
-    println!("{place}: scores {moved:.2e}, edges {edges:.5}, refined {refined:.8}");
-    assert!(moved < 0.02 && edges >= 0.97 && refined >= 0.999, "{place}: {moved} {edges} {refined}");
 }
 
+/// The same edges at the new places, with the same weights.
+fn assert_graphs_follow(before: &Run, after: &Run, order: &Order, place: &str) {
+    let stitched = back(last_stitched(after), &old_numbers(order, &order.cells));
+    let refined = back(&after.mapping.refined, &old_homologous(order, before, after));
+    for (found, expected) in [(&stitched, last_stitched(before)), (&refined, &before.mapping.refined)] {
+        let (edges, error) = (jaccard(found, expected), graph_error(found, expected));
+        assert!(edges == 1.0 && error <= 1e-6, "{place}: edges {edges}, weights {error:e}");
+    }
+}
+
+/// The largest move of an alignment score.
+fn largest_move(before: &Scores, after: &Scores, order: &Order) -> f64 {
+    let moves = after.iter().map(|(&[(a, kind_a), (b, kind_b)], score)| {
+        let species = |new: u32| order.species[new as usize] as u32;
+        (score - before[&[(species(a), kind_a), (species(b), kind_b)]]).abs()
+    });
+    moves.fold(0.0, f64::max)
+}
+
+fn shuffle(orders: &[Vec<usize>], seed: u64) -> Vec<Vec<usize>> {
+    orders.iter().zip(seed..).map(|(order, seed)| shuffled(order.len(), seed)).collect()
+}
+
+/// Neighbourhoods of one hop fit the budgets here: no tie is cut, and nothing may change but the places.
 #[test]
 fn results_follow_cells_genes_and_species() {
     let planted = Planted::new(3);
-    let before = default_run(&planted);
-    assert_aligned(&before.scores(), "as it is");
-    let same = planted.order();
-    let shuffle = |orders: &[Vec<usize>]| -> Vec<Vec<usize>> {
-        orders.iter().zip(0..).map(|(order, seed)| shuffled(order.len(), seed)).collect()
+    let run = |planted: &Planted| {
+        let options = MappingOptions { neighborhood_sizes: vec![0], ..MappingOptions::default() };
+        planted.run(&SamOptions::default(), &options)
     };
+    let (before, same) = (run(&planted), planted.order());
+    assert_aligned(&before.scores(), "as it is");
     let orders = [
-        ("cells", Order { cells: shuffle(&same.cells), ..same.clone() }),
-        ("genes", Order { genes: shuffle(&same.genes), ..same.clone() }),
+        ("cells", Order { cells: shuffle(&same.cells, 0), ..same.clone() }),
+        ("genes", Order { genes: shuffle(&same.genes, 0), ..same.clone() }),
         ("species", Order { species: vec![2, 0, 1], ..same.clone() }),
-        ("all", Order { cells: shuffle(&same.cells), genes: shuffle(&same.genes), species: vec![1, 2, 0] }),
+        ("all", Order { cells: shuffle(&same.cells, 3), genes: shuffle(&same.genes, 3), species: vec![1, 2, 0] }),
     ];
     for (place, order) in orders {
-        assert_follows(&before, &default_run(&planted.reordered(&order)), &order, place);
+        let after = run(&planted.reordered(&order));
+        assert_atlases_follow(&before, &after, &order, place);
+        assert_graphs_follow(&before, &after, &order, place);
+        let moved = largest_move(&before.scores(), &after.scores(), &order);
+        assert!(moved <= 1e-6, "{place}: scores move by {moved:e}");
+    }
+}
+
+/// The default neighbourhoods are cut in the midst of a hop, and among equals the lowest index wins as in the reference: the
+/// order of cells matters, the less the larger the groups are. The groups here have 60 cells and more. Groups with fewer
+/// cells than a cell has neighbours are cut in the first hop, and their scores may move by 0.2 and more.
+#[test]
+fn the_order_of_cells_hardly_matters_where_ties_are_cut() {
+    let planted = Planted::scaled(2, 2);
+    let before = default_run(&planted);
+    assert_aligned(&before.scores(), "as it is");
+    for seed in [0, 10, 20] {
+        let order = Order { cells: shuffle(&planted.order().cells, seed), ..planted.order() };
+        let after = default_run(&planted.reordered(&order));
+        assert_atlases_follow(&before, &after, &order, "cells");
+        let moved = largest_move(&before.scores(), &after.scores(), &order);
+        println!("scores move by {moved:.2e}");
+        assert!(moved < 0.02, "seed {seed}: scores move by {moved}");
     }
 }
 
@@ -119,14 +156,15 @@ fn results_follow_cells_genes_and_species() {
 fn neither_threads_nor_repetition_change_a_bit() {
     let planted = Planted::new(3);
     let knn = |method| KnnOptions { method, ..KnnOptions::default() };
+    let default = MappingOptions::default();
     let variants = [
-        (PcaSolver::Exact, knn(Method::Exact)),
-        (PcaSolver::Lanczos, knn(Method::InvertedFile)),
-        (PcaSolver::Randomized, knn(Method::Hnsw)),
+        (PcaSolver::Exact, Method::Exact, default.clone()),
+        (PcaSolver::Lanczos, Method::InvertedFile, MappingOptions { hom_edge_mode: EdgeMode::Xi, ..default.clone() }),
+        (PcaSolver::Randomized, Method::Hnsw, MappingOptions { pairwise: false, correlation_memory: 0, ..default }),
     ];
-    for (solver, knn) in variants {
-        let sam = SamOptions { solver, knn: knn.clone(), ..SamOptions::default() };
-        let options = MappingOptions { knn, keep_iterations: true, ..MappingOptions::default() };
+    for (solver, method, options) in variants {
+        let sam = SamOptions { solver, knn: knn(method), ..SamOptions::default() };
+        let options = MappingOptions { knn: knn(method), keep_iterations: true, ..options };
         let bits = || planted.run(&sam, &options).bits();
         let expected = bits();
         assert!(bits() == expected, "{solver:?}: another run, other bits");
@@ -211,7 +249,7 @@ fn cells_without_counts_are_harmless() {
     let run = default_run(&with_empty);
     let scores = run.scores();
     assert_aligned(&scores, "with empty cells");
-    let moved = scores.iter().map(|(types, score)| (score - full[types]).abs()).fold(0.0, f64::max);
+    let moved = largest_move(&full, &scores, &with_empty.order());
     println!("empty cells move the scores by {moved:.2e}");
     assert!(moved < 0.02, "empty cells move the scores by {moved}");
     let finite = |graph: &Graph| graph.data().iter().all(|x| x.is_finite());

@@ -19,8 +19,8 @@ pub const TYPES: usize = 4;
 pub const GENES: usize = 240;
 /// Genes with a homologue; the others have none.
 const HOMOLOGOUS: usize = 200;
-/// Cells per type.
-const CELLS: usize = 30;
+/// Cells of each type: not alike, and more than a cell has neighbours.
+const CELLS: [usize; TYPES] = [80, 50, 40, 30];
 
 /// One species as a user would have it.
 #[derive(Clone)]
@@ -59,6 +59,11 @@ impl Planted {
     /// Species with the same types. Gene g of a species is homologous to gene g of every other, and weakly to its
     /// successor.
     pub fn new(species: usize) -> Self {
+        Self::scaled(species, 1)
+    }
+
+    /// The same with `scale` times as many cells.
+    pub fn scaled(species: usize, scale: usize) -> Self {
         let pairs = (0..species).flat_map(|a| (a + 1..species).map(move |b| (a, b)));
         let edges = pairs.flat_map(|(a, b)| {
             (0..HOMOLOGOUS).flat_map(move |g| {
@@ -66,7 +71,7 @@ impl Planted {
             })
         });
         let edges = edges.collect();
-        Planted { species: (0..species).map(planted_species).collect(), edges }
+        Planted { species: (0..species).map(|s| planted_species(s, scale)).collect(), edges }
     }
 
     pub fn reordered(&self, order: &Order) -> Self {
@@ -151,18 +156,26 @@ pub fn edge(a: (usize, usize), b: (usize, usize), weight: f64) -> Edge {
     Edge { a: gene(a), b: gene(b), weight }
 }
 
-/// Types alternate from cell to cell. A quarter of the genes is up in each type, by a factor of its own; half a dozen genes
-/// follow a gradient within the types, so that cells of a type differ.
-fn planted_species(species: usize) -> PlantedSpecies {
+/// Is the gene up in the type? A quarter of the genes is in each type; the last type shares most of them with the one before.
+fn is_up(gene: usize, kind: usize) -> bool {
+    let of = gene % TYPES;
+    if kind == TYPES - 1 { of == kind - 1 && gene % 20 != 2 || of == kind && gene % 20 < 8 } else { of == kind }
+}
+
+/// Types in random order. Every gene that is up is so by a factor of its own; every seventh gene follows a gradient that is
+/// there in all types, so that cells of a type differ. Half of how much a gene is expressed at all is the species' own.
+fn planted_species(species: usize, scale: usize) -> PlantedSpecies {
+    let sorted: Vec<u32> = (0..TYPES).flat_map(|kind| vec![kind as u32; CELLS[kind] * scale]).collect();
+    let types: Vec<u32> = shuffled(sorted.len(), species as u64).into_iter().map(|i| sorted[i]).collect();
+    let draw = |row: usize, g: usize| Rng::keyed(1, row as u64, g as u64).normal();
+    let base: Vec<f64> = (0..GENES).map(|g| (0.3 * draw(0, g) + 0.3 * draw(1 + species, g)).exp()).collect();
     let mut counts = Vec::new();
-    let types: Vec<u32> = (0..CELLS * TYPES).map(|i| (i % TYPES) as u32).collect();
-    let base: Vec<f64> = (0..GENES).map(|g| (0.4 * Rng::keyed(1, 0, g as u64).normal()).exp()).collect();
     for (i, &kind) in types.iter().enumerate() {
         let mut rng = Rng::keyed(2, species as u64, i as u64);
         let (depth, place) = ((0.2 * rng.normal()).exp(), rng.uniform());
         let rate = |g: usize| {
-            let own = if g % TYPES == kind as usize { 4.0 + (g % 5) as f64 } else { 1.0 };
-            let gradient = if g % 7 == 0 { 0.3 + 2.0 * place } else { 1.0 };
+            let own = if is_up(g, kind as usize) { 1.5 + 0.5 * (g % 5) as f64 } else { 1.0 };
+            let gradient = if g.is_multiple_of(7) { 0.3 + 3.0 * place } else { 1.0 };
             depth * base[g] * own * gradient
         };
         counts.push((0..GENES).map(|g| poisson(rate(g), &mut rng)).collect());

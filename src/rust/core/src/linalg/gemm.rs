@@ -6,8 +6,13 @@ use faer::{Accum, MatMut, MatRef, Par};
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 
-/// Rows of the result that one task computes.
+/// Most rows of the result that one task computes.
 const ROWS: usize = 128;
+
+/// Rows per task: a sixteenth of them within sensible bounds, whatever the number of threads.
+fn rows_per_task(rows: usize) -> usize {
+    rows.div_ceil(16).clamp(16, ROWS)
+}
 
 /// The same matrix for faer.
 ///
@@ -48,7 +53,7 @@ pub fn accumulate(out: &mut Array2<f64>, alpha: f64, a: ArrayView2<f64>, b: Arra
         return Ok(());
     }
     let (a, b) = (view(a)?, view(b)?);
-    row_blocks(out, ROWS)?.for_each(|(start, rows, block)| {
+    row_blocks(out, rows_per_task(a.nrows()))?.for_each(|(start, rows, block)| {
         let block = MatMut::from_row_major_slice_mut(block, rows, columns);
         matmul(block, Accum::Add, a.subrows(start, rows), b, alpha, Par::Seq);
     });
@@ -68,7 +73,7 @@ pub fn accumulate_gram(out: &mut Array2<f64>, a: ArrayView2<f64>) -> Result<()> 
         return Ok(());
     }
     let a = view(a)?;
-    row_blocks(out, ROWS)?.for_each(|(start, rows, block)| {
+    row_blocks(out, rows_per_task(a.nrows()))?.for_each(|(start, rows, block)| {
         let block = MatMut::from_row_major_slice_mut(block, rows, size).subcols_mut(0, start + rows);
         matmul(block, Accum::Add, a.subrows(start, rows), a.subrows(0, start + rows).transpose(), 1.0, Par::Seq);
     });

@@ -73,7 +73,7 @@ pub fn leading(
 ) -> Result<Option<Eigen>> {
     let b = BLOCK.min(n);
     let mut basis = Basis { vectors: Array2::zeros((0, n)), size: 0, projected: Array2::zeros((0, 0)) };
-    let mut next_check = (3 * k).max(k + 8 * b);
+    let mut next_check = (6 * k).max(k + 8 * b);
     let mut block = qr::thin(random(n, b, seed).view())?.0;
     while basis.size + b <= limit.min(n) {
         basis.push(&block);
@@ -92,9 +92,12 @@ pub fn leading(
             }
             next_check = basis.size * 5 / 4;
         }
-        // A remainder close to zero leaves directions that QR made up: they must be orthogonal, too.
-        basis.remove_from(&mut next)?;
-        block = qr::thin(next.view())?.0;
+        if !well_conditioned(&remainder) {
+            // A remainder close to zero leaves directions that QR made up: they must be orthogonal, too.
+            basis.remove_from(&mut next)?;
+            next = qr::thin(next.view())?.0;
+        }
+        block = next;
     }
     Ok(None)
 }
@@ -105,6 +108,13 @@ fn converged(ritz: &Eigen, remainder: &Array2<f64>) -> bool {
     let residuals = remainder.dot(&ritz.vectors.slice(s![size - b.., ..]));
     let largest = ritz.values.first().copied().unwrap_or(0.0);
     residuals.columns().into_iter().all(|r| r.dot(&r).sqrt() <= TOLERANCE * largest)
+}
+
+/// Whether QR keeps the orthogonality of what it factors: no pivot is small beside the largest.
+fn well_conditioned(remainder: &Array2<f64>) -> bool {
+    let pivots = remainder.diag().mapv(f64::abs);
+    let largest = pivots.iter().copied().fold(0.0, f64::max);
+    largest > 0.0 && pivots.iter().all(|&pivot| pivot > 1e-4 * largest)
 }
 
 /// n × b independent normal numbers.

@@ -9,3 +9,6 @@ pub mod pca;
 pub mod qr;
 pub mod randomized_svd;
 pub mod scaled;
+
+#[cfg(test)]
+mod tests;

@@ -22,13 +22,13 @@ pub fn left(operator: &impl Operator, k: usize, seed: u64, ctx: &Context) -> Res
     let mut range = operator.apply(random(operator.columns(), width, seed).view())?;
     for _ in 0..POWER {
         ctx.check()?;
-        let onto = operator.apply_transpose(qr::thin(range.view())?.0.view())?;
-        range = operator.apply(qr::thin(onto.view())?.0.view())?;
+        let onto = operator.apply_transpose(qr::orthonormal(range.view())?.view())?;
+        range = operator.apply(qr::orthonormal(onto.view())?.view())?;
     }
-    let basis = qr::thin(range.view())?.0;
-    // The SVD of Qᵀ A through the R of its transpose: Aᵀ Q = P R, so Qᵀ A = Rᵀ Pᵀ and R = W S Zᵀ gives U = Q Z.
-    let (_, r) = qr::thin(operator.apply_transpose(basis.view())?.view())?;
-    let eigen = eigen::full(gemm::product(r.t(), r.view())?.view(), k)?;
+    let basis = qr::orthonormal(range.view())?;
+    // The SVD of B = Qᵀ A through B Bᵀ = Z S² Zᵀ, which gives U = Q Z.
+    let projected = operator.apply_transpose(basis.view())?;
+    let eigen = eigen::full(gemm::product(projected.t(), projected.view())?.view(), k)?;
     let values = eigen.values.iter().map(|v| v.max(0.0).sqrt()).collect();
     Ok((gemm::product(basis.view(), eigen.vectors.view())?, values))
 }

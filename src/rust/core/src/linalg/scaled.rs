@@ -6,9 +6,10 @@ use super::gemm;
 use super::operator::Operator;
 use crate::sparse::{Expression, row};
 use crate::{Context, Error, Result, with_expression};
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, Axis, s};
 use rayon::prelude::*;
 use sprs::SpIndex;
+use std::ops::Range;
 
 /// How an entry x of gene g in cell i is scaled before its gene's weight is applied; all in `f32`, as the reference does.
 #[derive(Debug, Clone)]
@@ -34,6 +35,9 @@ const DENSE_SHARE: f64 = 0.2;
 /// Genes in a dense tile, and cells in a row tile.
 const TILE: usize = 256;
 
+/// Columns of a dense factor that are multiplied at once: what is read at random stays in the cache.
+const STRIP: usize = 32;
+
 /// No column.
 const DROPPED: u32 = u32::MAX;
 
@@ -49,7 +53,6 @@ pub struct Scaled<'a> {
     base: Vec<f64>,
     /// Per column: what centring subtracts.
     centre: Vec<f64>,
-    memory: usize,
     ctx: &'a Context,
 }
 
@@ -87,8 +90,8 @@ impl<'a> Scaled<'a> {
             }
             _ => Vec::new(),
         };
-        let (centre, memory) = (vec![0.0; genes.len()], ctx.memory());
-        let mut out = Scaled { expression, position, scale, weights, base, centre, memory, ctx };
+        let centre = vec![0.0; genes.len()];
+        let mut out = Scaled { expression, position, scale, weights, base, centre, ctx };
         if n > 0 {
             let sums = out.apply_transpose(Array2::from_elem((n, 1), 1.0).view())?;
             out.centre = sums.iter().map(|sum| sum / n as f64).collect();
@@ -97,7 +100,7 @@ impl<'a> Scaled<'a> {
     }
 
     /// Calls `f(column, value)` for every stored entry of a cell, before centring.
-    #[inline]
+    #[inline(always)]
     fn each(&self, cell: usize, mut f: impl FnMut(usize, f64)) {
         with_expression!(self.expression, matrix => {
             let (genes, values) = row(matrix, cell);
@@ -198,6 +201,25 @@ impl<'a> Scaled<'a> {
         Ok(out)
     }
 
+    /// Aᵀ B over a strip of the columns of B (cells × width), one sum per block of cells. The blocks depend on the number
+    /// of cells alone.
+    fn partial_sums(&self, b: ArrayView2<f64>, strip: &Range<usize>) -> Vec<Vec<f64>> {
+        let (n, width) = (self.rows(), strip.len());
+        let cells = n.div_ceil(n.div_ceil(TILE).clamp(1, 16)).max(1);
+        let sums_of = |block: usize| {
+            let (mut sums, mut shift) = (vec![0.0; self.columns() * width], vec![0.0; width]);
+            let mut factors = vec![0.0; width];
+            for i in block * cells..((block + 1) * cells).min(n) {
+                factors.iter_mut().zip(b.slice(s![i, strip.clone()])).for_each(|(f, value)| *f = *value);
+                add(&mut shift, 1.0, &factors);
+                self.each(i, |j, x| add(&mut sums[j * width..][..width], x, &factors));
+            }
+            sums.chunks_mut(width).zip(&self.centre).for_each(|(sum, &m)| add(sum, -m, &shift));
+            sums
+        };
+        (0..n.div_ceil(cells)).into_par_iter().map(sums_of).collect()
+    }
+
     fn dot_centre(&self, cell: usize) -> f64 {
         let mut sum = 0.0;
         self.each(cell, |j, x| sum += x * self.centre[j]);
@@ -205,6 +227,7 @@ impl<'a> Scaled<'a> {
     }
 }
 
+#[inline(always)]
 fn clipped(x: f32, mean: f32, sd: f32, limit: f32) -> f32 {
     ((x - mean) / sd).clamp(-limit, limit)
 }
@@ -219,45 +242,37 @@ impl Operator for Scaled<'_> {
     }
 
     fn apply(&self, b: ArrayView2<f64>) -> Result<Array2<f64>> {
-        let (width, b) = (b.ncols(), rows_of("apply", b, self.columns())?);
-        let b = &b;
-        let mut shift = vec![0.0; width];
-        self.centre.iter().zip(b.chunks(width.max(1))).for_each(|(&m, row)| add(&mut shift, m, row));
+        let width = b.ncols();
+        check_rows("apply", b, self.columns())?;
         let mut out = Array2::zeros((self.rows(), width));
-        gemm::row_blocks(&mut out, 64)?.for_each(|(start, rows, block)| {
-            for (i, sums) in (start..start + rows).zip(block.chunks_mut(width.max(1))) {
-                add(sums, -1.0, &shift);
-                self.each(i, |j, x| add(sums, x, &b[j * width..(j + 1) * width]));
-            }
-        });
+        for strip in strips(width) {
+            let packed: Vec<f64> = b.slice(s![.., strip.clone()]).iter().copied().collect();
+            let mut shift = vec![0.0; strip.len()];
+            self.centre.iter().zip(packed.chunks(strip.len())).for_each(|(&m, row)| add(&mut shift, m, row));
+            gemm::row_blocks(&mut out, TILE)?.for_each(|(start, _, block)| {
+                for (i, sums) in block.chunks_mut(width).enumerate() {
+                    let sums = &mut sums[strip.clone()];
+                    add(sums, -1.0, &shift);
+                    self.each(start + i, |j, x| add(sums, x, &packed[j * strip.len()..][..strip.len()]));
+                }
+            });
+        }
         Ok(out)
     }
 
     fn apply_transpose(&self, b: ArrayView2<f64>) -> Result<Array2<f64>> {
-        let (n, g, width) = (self.rows(), self.columns(), b.ncols());
-        let b = rows_of("apply transposed", b, n)?;
-        // Sums over blocks of cells are made side by side and added in order. Their number depends on the sizes alone.
-        let room = self.memory / (8 * g * width).max(1);
-        let blocks = n.div_ceil(256).min(room).clamp(1, 16);
-        let cells = n.div_ceil(blocks).max(1);
-        let partial: Vec<Vec<f64>> = (0..n.div_ceil(cells))
-            .into_par_iter()
-            .map(|block| {
-                let (mut sums, mut shift) = (vec![0.0; g * width], vec![0.0; width]);
-                for i in block * cells..((block + 1) * cells).min(n) {
-                    let factors = &b[i * width..(i + 1) * width];
-                    add(&mut shift, 1.0, factors);
-                    self.each(i, |j, x| add(&mut sums[j * width..(j + 1) * width], x, factors));
-                }
-                sums.chunks_mut(width.max(1)).zip(&self.centre).for_each(|(sum, &m)| add(sum, -m, &shift));
-                sums
-            })
-            .collect();
+        let (g, width) = (self.columns(), b.ncols());
+        check_rows("apply transposed", b, self.rows())?;
         let mut out = Array2::zeros((g, width));
-        gemm::row_blocks(&mut out, 64)?.for_each(|(start, _, block)| {
-            let range = start * width..start * width + block.len();
-            partial.iter().for_each(|sums| add(block, 1.0, &sums[range.clone()]));
-        });
+        for strip in strips(width) {
+            let partial = self.partial_sums(b, &strip);
+            let mut columns = out.slice_mut(s![.., strip.clone()]);
+            columns.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(|(j, mut row)| {
+                for (k, value) in row.iter_mut().enumerate() {
+                    *value = partial.iter().map(|sums| sums[j * strip.len() + k]).sum();
+                }
+            });
+        }
         Ok(out)
     }
 
@@ -266,16 +281,21 @@ impl Operator for Scaled<'_> {
     }
 }
 
-/// The rows of `b` one after the other; it must have `expected` of them.
-fn rows_of(operation: &'static str, b: ArrayView2<f64>, expected: usize) -> Result<Vec<f64>> {
-    if b.nrows() != expected {
-        return Err(Error::shape(operation, format!("{expected} rows"), format!("{}", b.nrows())));
+/// A dense factor must have `expected` rows.
+fn check_rows(operation: &'static str, b: ArrayView2<f64>, expected: usize) -> Result<()> {
+    if b.nrows() == expected {
+        return Ok(());
     }
-    Ok(b.iter().copied().collect())
+    Err(Error::shape(operation, format!("{expected} rows"), format!("{}", b.nrows())))
+}
+
+/// Column ranges of at most `STRIP` columns.
+fn strips(width: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..width).step_by(STRIP).map(move |start| start..(start + STRIP).min(width))
 }
 
 /// out += factor · row.
-#[inline]
+#[inline(always)]
 fn add(out: &mut [f64], factor: f64, row: &[f64]) {
     out.iter_mut().zip(row).for_each(|(o, r)| *o += factor * r);
 }

@@ -8,3 +8,6 @@ pub mod weights;
 
 pub use preprocess::{PreprocessOptions, Preprocessed};
 pub use run::{SamOptions, SamResult};
+
+#[cfg(test)]
+mod tests;

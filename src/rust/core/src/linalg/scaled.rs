@@ -4,6 +4,7 @@
 
 use super::gemm;
 use super::operator::Operator;
+use crate::simd::vectorised;
 use crate::sparse::{Expression, row};
 use crate::{Context, Error, Result, with_expression};
 use ndarray::{Array2, ArrayView2, Axis, s};
@@ -154,21 +155,12 @@ impl<'a> Scaled<'a> {
             }
             gemm::accumulate_gram(&mut out, tile.view())?;
         }
-        gemm::row_blocks(&mut out, 16)?.for_each(|(start, rows, block)| {
-            for (i, sums) in (start..start + rows).zip(block.chunks_mut(n)) {
-                self.each(i, |j, x| {
-                    if is_dense(j) {
-                        return;
-                    }
-                    let entries = of(j);
-                    for (&cell, value) in cells[entries.clone()].iter().zip(&values[entries]) {
-                        if cell as usize > i {
-                            break;
-                        }
-                        sums[cell as usize] += x * value;
-                    }
-                });
-            }
+        let sparse: Vec<Range<usize>> = (0..self.columns()).map(|j| if is_dense(j) { 0..0 } else { of(j) }).collect();
+        gemm::row_blocks(&mut out, 16)?.for_each(|(start, _, block)| {
+            vectorised(
+                #[inline(always)]
+                || self.add_sparse_products(start, &sparse, &cells, &values, block),
+            );
         });
         let shift: Vec<f64> = (0..n).into_par_iter().map(|i| self.dot_centre(i)).collect();
         let square: f64 = self.centre.iter().map(|m| m * m).sum();
@@ -179,6 +171,35 @@ impl<'a> Scaled<'a> {
         });
         gemm::mirror(&mut out);
         Ok(out)
+    }
+
+    /// Adds the products of cells from `start` on with all cells up to themselves, over genes whose entries (`cells`,
+    /// `values`) are given as ranges.
+    #[inline(always)]
+    fn add_sparse_products(
+        &self,
+        start: usize,
+        genes: &[Range<usize>],
+        cells: &[u32],
+        values: &[f64],
+        out: &mut [f64],
+    ) {
+        let n = self.rows();
+        for (i, sums) in (start..).zip(out.chunks_mut(n)) {
+            self.each(
+                i,
+                #[inline(always)]
+                |j, x| {
+                    let entries = genes[j].clone();
+                    for (&cell, value) in cells[entries.clone()].iter().zip(&values[entries]) {
+                        if cell as usize > i {
+                            break;
+                        }
+                        sums[cell as usize] += x * value;
+                    }
+                },
+            );
+        }
     }
 
     /// genes × genes: cells in dense row tiles.
@@ -201,23 +222,62 @@ impl<'a> Scaled<'a> {
         Ok(out)
     }
 
+    /// Columns `strip` of rows of A B from `start` on, as many as `out` (× width) has room for. `packed` are those columns of
+    /// B, `shift` what centring takes from each of them.
+    #[inline(always)]
+    fn apply_block(
+        &self,
+        packed: &[f64],
+        shift: &[f64],
+        start: usize,
+        width: usize,
+        strip: &Range<usize>,
+        out: &mut [f64],
+    ) {
+        let mut sums = [0.0; STRIP];
+        for (i, out) in out.chunks_mut(width).enumerate() {
+            let sums = &mut sums[..shift.len()];
+            sums.iter_mut().zip(shift).for_each(|(sum, s)| *sum = -s);
+            self.each(
+                start + i,
+                #[inline(always)]
+                |j, x| add(sums, x, &packed[j * shift.len()..][..shift.len()]),
+            );
+            out[strip.clone()].copy_from_slice(sums);
+        }
+    }
+
     /// Aᵀ B over a strip of the columns of B (cells × width), one sum per block of cells. The blocks depend on the number
     /// of cells alone.
     fn partial_sums(&self, b: ArrayView2<f64>, strip: &Range<usize>) -> Vec<Vec<f64>> {
-        let (n, width) = (self.rows(), strip.len());
+        let n = self.rows();
         let cells = n.div_ceil(n.div_ceil(TILE).clamp(1, 16)).max(1);
         let sums_of = |block: usize| {
-            let (mut sums, mut shift) = (vec![0.0; self.columns() * width], vec![0.0; width]);
-            let mut factors = vec![0.0; width];
-            for i in block * cells..((block + 1) * cells).min(n) {
-                factors.iter_mut().zip(b.slice(s![i, strip.clone()])).for_each(|(f, value)| *f = *value);
-                add(&mut shift, 1.0, &factors);
-                self.each(i, |j, x| add(&mut sums[j * width..][..width], x, &factors));
-            }
-            sums.chunks_mut(width).zip(&self.centre).for_each(|(sum, &m)| add(sum, -m, &shift));
-            sums
+            let cells = block * cells..((block + 1) * cells).min(n);
+            vectorised(
+                #[inline(always)]
+                || self.sum_block(b, strip, cells),
+            )
         };
         (0..n.div_ceil(cells)).into_par_iter().map(sums_of).collect()
+    }
+
+    #[inline(always)]
+    fn sum_block(&self, b: ArrayView2<f64>, strip: &Range<usize>, cells: Range<usize>) -> Vec<f64> {
+        let width = strip.len();
+        let (mut sums, mut shift) = (vec![0.0; self.columns() * width], vec![0.0; width]);
+        let mut factors = vec![0.0; width];
+        for i in cells {
+            factors.iter_mut().zip(b.slice(s![i, strip.clone()])).for_each(|(f, value)| *f = *value);
+            add(&mut shift, 1.0, &factors);
+            self.each(
+                i,
+                #[inline(always)]
+                |j, x| add(&mut sums[j * width..][..width], x, &factors),
+            );
+        }
+        sums.chunks_mut(width).zip(&self.centre).for_each(|(sum, &m)| add(sum, -m, &shift));
+        sums
     }
 
     fn dot_centre(&self, cell: usize) -> f64 {
@@ -250,11 +310,10 @@ impl Operator for Scaled<'_> {
             let mut shift = vec![0.0; strip.len()];
             self.centre.iter().zip(packed.chunks(strip.len())).for_each(|(&m, row)| add(&mut shift, m, row));
             gemm::row_blocks(&mut out, TILE)?.for_each(|(start, _, block)| {
-                for (i, sums) in block.chunks_mut(width).enumerate() {
-                    let sums = &mut sums[strip.clone()];
-                    add(sums, -1.0, &shift);
-                    self.each(start + i, |j, x| add(sums, x, &packed[j * strip.len()..][..strip.len()]));
-                }
+                vectorised(
+                    #[inline(always)]
+                    || self.apply_block(&packed, &shift, start, width, &strip, block),
+                );
             });
         }
         Ok(out)

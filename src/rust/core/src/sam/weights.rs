@@ -3,6 +3,7 @@
 //! largest ones; weight √(dispersion / largest). A is streamed cell by cell.
 
 use crate::knn::Neighbours;
+use crate::simd::vectorised;
 use crate::sparse::{Expression, row};
 use crate::{Error, Result, with_expression};
 use rayon::prelude::*;
@@ -91,7 +92,10 @@ fn sums_of_averages(x: &Expression, neighbours: &Neighbours) -> Sums {
             let mut sums = Sums { first: vec![0.0; g], second: vec![0.0; g] };
             let mut total = vec![0.0; g];
             for i in block * cells..((block + 1) * cells).min(n) {
-                add_average(x, neighbours.of(i).0, &mut total, &mut sums);
+                vectorised(
+                    #[inline(always)]
+                    || add_average(x, neighbours.of(i).0, &mut total, &mut sums),
+                );
             }
             sums
         })
@@ -105,6 +109,7 @@ fn sums_of_averages(x: &Expression, neighbours: &Neighbours) -> Sums {
 }
 
 /// Adds the average of some cells and its square; `total` is all zero before and after.
+#[inline(always)]
 fn add_average(x: &Expression, cells: &[u32], total: &mut [f64], sums: &mut Sums) {
     with_expression!(x, matrix => for &cell in cells {
         let (genes, values) = row(matrix, cell as usize);

@@ -135,6 +135,7 @@ pub fn graph_from_rows(columns: usize, rows: Vec<Vec<(u32, f64)>>) -> Graph {
 }
 
 /// Columns and values of one row.
+#[inline(always)]
 pub fn row<V, C: SpIndex>(matrix: &CsMatI<V, C, usize>, i: usize) -> (&[C], &[V]) {
     let range = matrix.indptr().outer_inds_sz(i);
     (&matrix.indices()[range.clone()], &matrix.data()[range])

@@ -77,7 +77,8 @@ draw_bar <- function(bar, state) {
   if (!identical(state$phase, bar$phase)) {
     close_bar(bar)
     bar$phase <- state$phase
-    known <- state$total > 0
+    # A phase of one step has nothing to count: it gets a spinner.
+    known <- state$total > 1
     bar$id <- cli::cli_progress_bar(
       name = paste0(bar$label, ": ", state$phase),
       total = if (known) state$total else NA,
@@ -85,7 +86,8 @@ draw_bar <- function(bar, state) {
       .auto_close = FALSE
     )
   }
-  cli::cli_progress_update(set = state$step, id = bar$id)
+  # cli closes a bar that reaches its total, but the phase is over only when the engine says so.
+  cli::cli_progress_update(set = min(state$step, max(state$total - 1, 0)), id = bar$id)
 }
 
 close_bar <- function(bar) {

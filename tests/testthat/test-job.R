@@ -35,7 +35,9 @@ test_that("progress is drawn per phase and closed", {
   bar <- new_bar("human", TRUE)
   states <- list(
     list(phase = "", step = 0, total = 0), list(phase = "preprocess", step = 0, total = 4),
-    list(phase = "preprocess", step = 2, total = 4), list(phase = "sam", step = 1, total = 0)
+    list(phase = "preprocess", step = 4, total = 4), list(phase = "preprocess", step = 4, total = 4),
+    list(phase = "loadings", step = 1, total = 1), list(phase = "loadings", step = 1, total = 1),
+    list(phase = "sam", step = 1, total = 0)
   )
   expect_error(suppressMessages(for (state in states) draw_bar(bar, state)), NA)
   expect_identical(bar$phase, "sam")

@@ -3,6 +3,7 @@
 #   Rscript demo.R [FOLDER]        # figures and tables go to FOLDER (default: demo-output)
 
 library(samap)
+options(width = 120)
 
 folder <- c(commandArgs(trailingOnly = TRUE), "demo-output")[[1]]
 dir.create(folder, recursive = TRUE, showWarnings = FALSE)

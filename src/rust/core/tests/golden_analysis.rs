@@ -12,8 +12,8 @@ use atlases::Atlases;
 use common::{Golden, folder, graph_error, relative_error};
 use samap_core::Context;
 use samap_core::analysis::*;
-use samap_core::homology::HomologyGraph;
-use samap_core::io::blast::{BlastOptions, BlastTable, PairEdges, combine, read_blast, reciprocal_edges};
+use samap_core::homology::{Edge, Gene, HomologyGraph};
+use samap_core::io::blast::{BlastOptions, BlastTable, PairEdges, read_blast, reciprocal_edges};
 use std::collections::{BTreeSet, HashMap};
 
 /// A fixture, and the end of its default run as the reference has it.
@@ -159,6 +159,13 @@ fn last_rows(path: &std::path::Path) -> HashMap<(String, String), f64> {
     good.map(|row| ((row[0].to_owned(), row[1].to_owned()), row[11].parse().unwrap())).collect()
 }
 
+/// Names of a species in any of the tables, in the order of their code points.
+fn names_of(species: usize, pairs: &[(usize, usize, PairEdges)]) -> Vec<&String> {
+    let all = pairs.iter().flat_map(|(a, b, pair)| [(*a, &pair.genes_a), (*b, &pair.genes_b)]);
+    let names: BTreeSet<&String> = all.filter(|(of, _)| *of == species).flat_map(|(_, names)| names).collect();
+    names.into_iter().collect()
+}
+
 /// Equal to the reference where the last row of a pair is the best one; above it elsewhere, and equal again when our hits
 /// are replaced by the last rows.
 #[test]
@@ -183,12 +190,23 @@ fn blast_tables() {
         }
         let (genes, expected) = (golden.strings("blast/raw/genes"), golden.graph("blast/raw/graph"));
         let graph = |pairs: &[(usize, usize, PairEdges)]| {
-            let named = combine(ids.len(), pairs).unwrap();
-            let counts: Vec<usize> = named.genes.iter().map(Vec::len).collect();
+            let named: Vec<Vec<&String>> = (0..ids.len()).map(|species| names_of(species, pairs)).collect();
+            let counts: Vec<usize> = named.iter().map(Vec::len).collect();
             let prefixed =
-                ids.iter().zip(&named.genes).flat_map(|(id, names)| names.iter().map(move |g| format!("{id}_{g}")));
+                ids.iter().zip(&named).flat_map(|(id, names)| names.iter().map(move |g| format!("{id}_{g}")));
             assert_eq!(prefixed.collect::<Vec<_>>(), genes);
-            HomologyGraph::from_edges(&counts, named.edges, &ctx).unwrap().weights
+            let gene = |species: usize, name: &String| {
+                let index = named[species].binary_search(&name).unwrap() as u32;
+                Gene { species: species as u32, index }
+            };
+            let edges = pairs.iter().flat_map(|(a, b, pair)| {
+                pair.edges.iter().map(|&(g, h, weight)| Edge {
+                    a: gene(*a, &pair.genes_a[g as usize]),
+                    b: gene(*b, &pair.genes_b[h as usize]),
+                    weight,
+                })
+            });
+            HomologyGraph::from_edges(&counts, edges, &ctx).unwrap().weights
         };
         assert_eq!(graph_error(&graph(&last), &expected), 0.0);
         let best = graph(&best);

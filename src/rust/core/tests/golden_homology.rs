@@ -1,11 +1,13 @@
-//! The homology graph: filtering and coarsening of the reference's parsed BLAST tables.
+//! The homology graph of the reference's parsed BLAST tables: the row-maximum filter, and edges of sequences given as edges of
+//! their genes.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 
 use common::Golden;
-use samap_core::homology::HomologyGraph;
+use samap_core::Context;
+use samap_core::homology::{Edge, Gene, HomologyGraph};
 use samap_core::sparse::{Graph, row};
 
 /// The parsed graph and its gene names, (species, name) per gene.
@@ -44,7 +46,11 @@ fn coarsening_to_genes() {
             genes[graph.species_of(sequence)].iter().position(|&other| *other == gene).map(|i| i as u32)
         };
         let targets: Vec<Option<u32>> = names.iter().enumerate().map(target).collect();
-        let coarse = graph.coarsen(&targets, &genes.iter().map(Vec::len).collect::<Vec<_>>()).unwrap();
+        let gene =
+            |s: u32| targets[s as usize].map(|index| Gene { species: graph.species_of(s as usize) as u32, index });
+        let renamed = graph.edges().filter_map(|(a, b, weight)| Some(Edge { a: gene(a)?, b: gene(b)?, weight }));
+        let counts: Vec<usize> = genes.iter().map(Vec::len).collect();
+        let coarse = HomologyGraph::from_edges(&counts, renamed, &Context::default()).unwrap();
         let ours: Vec<&String> = genes.concat();
         let edges = |graph: &Graph, genes: &[&String]| {
             let mut edges: Vec<(String, String, f64)> = Vec::new();

@@ -141,7 +141,7 @@ pub fn upper_triangle(symmetric: &Graph) -> impl Iterator<Item = (u32, u32, f64)
 }
 
 /// First gene of each species, and the number of genes at the end.
-pub(super) fn offsets_of(genes_per_species: &[usize]) -> Result<Vec<usize>> {
+fn offsets_of(genes_per_species: &[usize]) -> Result<Vec<usize>> {
     let mut offsets = vec![0];
     let mut total = 0_usize;
     for &genes in genes_per_species {
@@ -156,7 +156,7 @@ pub(super) fn offsets_of(genes_per_species: &[usize]) -> Result<Vec<usize>> {
 }
 
 /// Row of a gene in the graph.
-pub(super) fn position(offsets: &[usize], gene: Gene) -> Result<u32> {
+fn position(offsets: &[usize], gene: Gene) -> Result<u32> {
     let species = gene.species as usize;
     let range = match (offsets.get(species), offsets.get(species + 1)) {
         (Some(&first), Some(&end)) => first..end,
@@ -173,7 +173,7 @@ fn unknown(found: String) -> Error {
 }
 
 /// The matrix of (row, column, value) entries in any order; of entries given more than once the largest stays.
-pub(super) fn graph_of_maxima(size: usize, mut entries: Vec<(u32, u32, f64)>) -> Graph {
+fn graph_of_maxima(size: usize, mut entries: Vec<(u32, u32, f64)>) -> Graph {
     entries.sort_unstable_by(|x, y| (x.0, x.1).cmp(&(y.0, y.1)).then(y.2.total_cmp(&x.2)));
     entries.dedup_by_key(|entry| (entry.0, entry.1));
     let mut pointers = vec![0; size + 1];

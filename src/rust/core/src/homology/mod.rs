@@ -1,6 +1,5 @@
 //! The homology graph: genes of all species, linked by weights (BLAST bit scores or any other similarity).
 
-mod coarsen;
 mod filter;
 pub mod graph;
 

@@ -4,7 +4,6 @@
 //!
 //! Of several rows for one pair (HSPs) the largest bit score counts; SAMap 3.0.1 keeps the last row.
 
-use crate::homology::graph::{Edge, Gene};
 use crate::{Context, Error, Result};
 use flate2::read::MultiGzDecoder;
 use std::collections::HashMap;
@@ -272,8 +271,8 @@ pub struct PairEdges {
 
 /// The edges that both directions know: w = (score of b in a + score of a in b) / 2.
 pub fn reciprocal_edges(ab: &BlastTable, ba: &BlastTable) -> PairEdges {
-    let genes_a = union([&ab.queries, &ba.targets]);
-    let genes_b = union([&ab.targets, &ba.queries]);
+    let genes_a = union(&ab.queries, &ba.targets);
+    let genes_b = union(&ab.targets, &ba.queries);
     let there = renumbered(ab, &genes_a, &genes_b);
     let mut back: Vec<_> = renumbered(ba, &genes_b, &genes_a).into_iter().map(|(b, a, score)| (a, b, score)).collect();
     back.sort_unstable_by_key(|&(a, b, _)| (a, b));
@@ -288,9 +287,9 @@ pub fn reciprocal_edges(ab: &BlastTable, ba: &BlastTable) -> PairEdges {
     PairEdges { genes_a, genes_b, edges }
 }
 
-/// Names of any of the lists, each once, in the order of their code points.
-fn union<'a>(lists: impl IntoIterator<Item = &'a Vec<String>>) -> Vec<String> {
-    let mut names: Vec<&String> = lists.into_iter().flatten().collect();
+/// Names of either list, each once, in the order of their code points.
+fn union(these: &[String], those: &[String]) -> Vec<String> {
+    let mut names: Vec<&String> = these.iter().chain(those).collect();
     names.sort_unstable();
     names.dedup();
     names.into_iter().cloned().collect()
@@ -305,41 +304,6 @@ fn places(names: &[String], all: &[String]) -> Vec<u32> {
 fn renumbered(table: &BlastTable, queries: &[String], targets: &[String]) -> Vec<(u32, u32, f64)> {
     let (query, target) = (places(&table.queries, queries), places(&table.targets, targets));
     table.hits.iter().map(|hit| (query[hit.query as usize], target[hit.target as usize], hit.score)).collect()
-}
-
-/// Homology between all species, ready for [`crate::homology::HomologyGraph::from_edges`].
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct NamedEdges {
-    /// Names of the genes of each species, in the order of their code points.
-    pub genes: Vec<Vec<String>>,
-    /// Edges between genes, each pair once.
-    pub edges: Vec<Edge>,
-}
-
-/// The edges of some pairs of `species` species, numbered through each species' genes in any of its tables.
-///
-/// # Errors
-/// [`Error::Argument`] when a pair names a species that does not exist, or one species twice.
-pub fn combine(species: usize, pairs: &[(usize, usize, PairEdges)]) -> Result<NamedEdges> {
-    if let Some((a, b, _)) = pairs.iter().find(|(a, b, _)| a == b || (*a).max(*b) >= species) {
-        let found = format!("a table of the species {a} and {b}");
-        return Err(Error::argument("homology", found, format!("Use two different species below {species}.")));
-    }
-    let lists = |wanted: usize| {
-        let of = pairs.iter().flat_map(|(a, b, pair)| [(*a, &pair.genes_a), (*b, &pair.genes_b)]);
-        of.filter(move |(species, _)| *species == wanted).map(|(_, names)| names)
-    };
-    let genes: Vec<Vec<String>> = (0..species).map(|species| union(lists(species))).collect();
-    let mut edges = Vec::new();
-    for (a, b, pair) in pairs {
-        let (of_a, of_b) = (places(&pair.genes_a, &genes[*a]), places(&pair.genes_b, &genes[*b]));
-        edges.extend(pair.edges.iter().map(|&(g, h, weight)| Edge {
-            a: Gene { species: *a as u32, index: of_a[g as usize] },
-            b: Gene { species: *b as u32, index: of_b[h as usize] },
-            weight,
-        }));
-    }
-    Ok(NamedEdges { genes, edges })
 }
 
 #[cfg(test)]

@@ -140,20 +140,3 @@ fn only_reciprocal_hits_are_edges() {
     assert_eq!(pair.edges, [(0, 1, 20.0), (2, 2, 6.0)]);
     assert_eq!(reciprocal_edges(&ab, &BlastTable::default()).edges, []);
 }
-
-#[test]
-fn pairs_are_combined_over_the_genes_of_all_tables() {
-    let pair = |a: &[&str], b: &[&str], edges: &[(u32, u32, f64)]| PairEdges {
-        genes_a: names(a),
-        genes_b: names(b),
-        edges: edges.to_vec(),
-    };
-    let pairs = [(0, 1, pair(&["g", "h"], &["x"], &[(1, 0, 2.0)])), (2, 0, pair(&["u"], &["a", "h"], &[(0, 1, 3.0)]))];
-    let all = combine(3, &pairs).unwrap();
-    assert_eq!(all.genes, [names(&["a", "g", "h"]), names(&["x"]), names(&["u"])]);
-    let gene = |species, index| Gene { species, index };
-    let expected =
-        [Edge { a: gene(0, 2), b: gene(1, 0), weight: 2.0 }, Edge { a: gene(2, 0), b: gene(0, 2), weight: 3.0 }];
-    assert_eq!(all.edges, expected);
-    assert!(combine(2, &pairs).is_err());
-}

@@ -45,7 +45,7 @@ pub struct Markers {
 pub fn cluster_markers(x: &Expression, labels: Labels, test: Test, ctx: &Context) -> Result<Markers> {
     let labels = Labels::new(labels.of, labels.types, x.cells())?;
     let ranking = Ranking::new(labels, test);
-    let rows: Vec<Vec<Row>> = map_gene_tiles(x, ctx, |tile| Ok(ranking.tile(tile)))?;
+    let rows: Vec<Vec<Row>> = map_gene_tiles(x, ctx, |tile| ranking.tile(tile, ctx))?;
     let rows: Vec<Row> = rows.into_iter().flatten().collect();
     let table = |of: fn(&Row) -> &[f64]| {
         Array2::from_shape_fn((rows.len(), labels.types), |(gene, kind)| of(&rows[gene])[kind])
@@ -93,16 +93,17 @@ impl<'a> Ranking<'a> {
         Ranking { labels, test, sizes, ranked, cells }
     }
 
-    fn tile(&self, tile: &GeneTile) -> Vec<Row> {
+    fn tile(&self, tile: &GeneTile, ctx: &Context) -> Result<Vec<Row>> {
         let mut keys = Vec::new();
         tile.genes
             .clone()
             .map(|gene| {
+                ctx.check()?;
                 let fractions = self.fractions(tile.gene(gene));
                 let ranks = self.rank(tile.gene(gene), &mut keys);
                 let scores: Vec<f64> = (0..self.sizes.len()).map(|kind| self.score(&ranks, kind)).collect();
                 let pvals = scores.iter().map(|&z| two_sided_p(z)).collect();
-                Row { scores, pvals, fractions }
+                Ok(Row { scores, pvals, fractions })
             })
             .collect()
     }

@@ -2,12 +2,10 @@
 //! In: the operator on vectors of length n and vectors to stay orthogonal to. Out: eigenvectors of the largest eigenvalues,
 //! largest first. Sums have a fixed order.
 
+use crate::linalg::eigen::{Eigen, full};
 use crate::rng::Rng;
-use crate::{Context, Error, Result};
-use faer::diag::Diag;
-use faer::dyn_stack::{MemBuffer, MemStack};
-use faer::linalg::evd::{ComputeEigenvectors, self_adjoint_evd, self_adjoint_evd_scratch};
-use faer::{Mat, MatRef, Par};
+use crate::{Context, Result};
+use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 
 /// Vectors in the basis before a restart, and those kept by it.
@@ -34,7 +32,7 @@ pub(super) fn leading(
     if count == 0 {
         return Ok(Vec::new());
     }
-    let mut projected = Mat::<f64>::zeros(size, size);
+    let mut projected = Array2::zeros((size, size));
     let mut draws = 0;
     let mut random = || {
         draws += 1;
@@ -46,18 +44,10 @@ pub(super) fn leading(
     normalise(&mut next);
     let mut restarts = 0;
     loop {
-        ctx.check()?;
         let mut residual = 0.0;
         while basis.len() < size {
-            basis.push(std::mem::take(&mut next));
-            let last = basis.len() - 1;
-            next = vec![0.0; n];
-            apply(&basis[last], &mut next);
-            orthogonalise(&mut next, deflate);
-            for (i, h) in orthogonalise(&mut next, &basis).into_iter().enumerate() {
-                (projected[(i, last)], projected[(last, i)]) = (h, h);
-            }
-            residual = normalise(&mut next);
+            ctx.check()?;
+            (next, residual) = extend(&mut basis, &mut projected, next, deflate, &apply);
             if residual < 1e-12 {
                 // An invariant subspace: go on in a new direction.
                 residual = 0.0;
@@ -67,39 +57,46 @@ pub(super) fn leading(
                 normalise(&mut next);
             }
         }
-        let (values, vectors) = decompose(projected.as_ref())?;
-        let off = |i: usize| (residual * vectors[(size - 1, i)]).abs();
+        let Eigen { values, vectors } = full(projected.view(), size)?;
+        let off = |i: usize| (residual * vectors[[size - 1, i]]).abs();
         let converged = (0..count).all(|i| off(i) <= TOLERANCE * values[0].abs());
         if converged || restarts == RESTARTS || size < BASIS {
-            return Ok(combine(&basis, vectors.as_ref(), count));
+            return Ok(combine(&basis, vectors.view(), count));
         }
         restarts += 1;
-        basis = combine(&basis, vectors.as_ref(), KEPT);
+        basis = combine(&basis, vectors.view(), KEPT);
         projected.fill(0.0);
-        (0..KEPT).for_each(|i| projected[(i, i)] = values[i]);
+        (0..KEPT).for_each(|i| projected[[i, i]] = values[i]);
     }
 }
 
-/// Eigenvalues, largest first, and eigenvectors in columns. Sequential, since the sums of the parallel form depend on threads.
-fn decompose(matrix: MatRef<f64>) -> Result<(Vec<f64>, Mat<f64>)> {
-    let size = matrix.nrows();
-    let (mut values, mut vectors) = (Diag::<f64>::zeros(size), Mat::<f64>::zeros(size, size));
-    let scratch = self_adjoint_evd_scratch::<f64>(size, ComputeEigenvectors::Yes, Par::Seq, Default::default());
-    let mut memory = MemBuffer::new(scratch);
-    let (s, u) = (values.as_mut(), Some(vectors.as_mut()));
-    self_adjoint_evd(matrix, s, u, Par::Seq, MemStack::new(&mut memory), Default::default()).map_err(|error| {
-        Error::Numerical { operation: "eigenvectors for the start of the layout", reason: format!("{error:?}") }
-    })?;
-    let values = (0..size).rev().map(|i| values[i]).collect();
-    Ok((values, Mat::from_fn(size, size, |i, j| vectors[(i, size - 1 - j)])))
+/// Takes `vector` into the basis and its products into `projected`. Out: what of its image lies outside of the basis, as a
+/// unit vector, and how long that was.
+fn extend(
+    basis: &mut Vec<Vec<f64>>,
+    projected: &mut Array2<f64>,
+    vector: Vec<f64>,
+    deflate: &[Vec<f64>],
+    apply: &impl Fn(&[f64], &mut [f64]),
+) -> (Vec<f64>, f64) {
+    let last = basis.len();
+    let mut next = vec![0.0; vector.len()];
+    apply(&vector, &mut next);
+    basis.push(vector);
+    orthogonalise(&mut next, deflate);
+    for (i, h) in orthogonalise(&mut next, basis).into_iter().enumerate() {
+        (projected[[i, last]], projected[[last, i]]) = (h, h);
+    }
+    let length = normalise(&mut next);
+    (next, length)
 }
 
 /// The first `count` columns of basis · vectors.
-fn combine(basis: &[Vec<f64>], vectors: MatRef<f64>, count: usize) -> Vec<Vec<f64>> {
+fn combine(basis: &[Vec<f64>], vectors: ArrayView2<f64>, count: usize) -> Vec<Vec<f64>> {
     let column = |c: usize| {
         let mut out = vec![0.0; basis[0].len()];
         for (i, vector) in basis.iter().enumerate() {
-            let weight = vectors[(i, c)];
+            let weight = vectors[[i, c]];
             out.iter_mut().zip(vector).for_each(|(out, x)| *out += weight * x);
         }
         out

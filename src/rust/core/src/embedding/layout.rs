@@ -143,7 +143,8 @@ pub(super) fn optimise<const D: usize>(
         let corrections = (1.0 - BETA1.powi(epoch as i32), 1.0 - BETA2.powi(epoch as i32));
         let now = &*positions;
         let blocks = next.par_chunks_mut(BLOCK).zip(moments.par_chunks_mut(BLOCK)).enumerate();
-        blocks.for_each(|(block, (next, moments))| {
+        blocks.try_for_each(|(block, (next, moments))| {
+            ctx.check()?;
             vectorised(
                 #[inline(always)]
                 || {
@@ -154,7 +155,8 @@ pub(super) fn optimise<const D: usize>(
                     }
                 },
             );
-        });
+            Ok(())
+        })?;
         std::mem::swap(positions, &mut next);
         ctx.advance(1)?;
     }

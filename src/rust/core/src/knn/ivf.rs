@@ -56,9 +56,13 @@ impl Centroids {
     }
 
     /// Nearest centroid of each of `rows`.
-    fn assign(&self, rows: &[f32], d: usize) -> Vec<u32> {
-        let of = |block: &[f32]| -> Vec<u32> { self.score(block, d).chunks(self.count()).map(first_largest).collect() };
-        rows.par_chunks(QUERIES * d).flat_map_iter(of).collect()
+    fn assign(&self, rows: &[f32], d: usize, ctx: &Context) -> Result<Vec<u32>> {
+        let of_block = |block: &[f32]| -> Result<Vec<u32>> {
+            ctx.check()?;
+            Ok(self.score(block, d).chunks(self.count()).map(first_largest).collect())
+        };
+        let blocks: Vec<Vec<u32>> = rows.par_chunks(QUERIES * d).map(of_block).collect::<Result<_>>()?;
+        Ok(blocks.concat())
     }
 }
 
@@ -83,19 +87,15 @@ pub(super) fn search(
     let probes = ((lists.centroids.count() as f64 * options.probe).ceil() as usize).max(1);
     // Queries of the same list go through the same lists together.
     let all: Vec<usize> = (0..queries.count()).collect();
-    let nearest: Vec<u32> = all
+    let nearest: Vec<Vec<u32>> = all
         .par_chunks(QUERIES)
-        .flat_map_iter(|chosen| lists.centroids.assign(&lists.database.scale(queries, chosen), queries.dimension()))
-        .collect();
+        .map(|chosen| lists.centroids.assign(&lists.database.scale(queries, chosen), queries.dimension(), ctx))
+        .collect::<Result<_>>()?;
+    let nearest = nearest.concat();
     let mut order = all;
     order.sort_by_key(|&i| nearest[i]);
-    let blocks: Vec<Vec<Vec<(f64, u32)>>> = order
-        .par_chunks(QUERIES)
-        .map(|chosen| {
-            ctx.check()?;
-            Ok(lists.search(queries, chosen, k, probes))
-        })
-        .collect::<Result<_>>()?;
+    let blocks: Vec<Vec<Vec<(f64, u32)>>> =
+        order.par_chunks(QUERIES).map(|chosen| lists.search(queries, chosen, k, probes, ctx)).collect::<Result<_>>()?;
     let mut rows = vec![Vec::new(); queries.count()];
     for (i, found) in order.into_iter().zip(blocks.into_iter().flatten()) {
         rows[i] = found;
@@ -108,7 +108,7 @@ impl<'a> Lists<'a> {
         let (m, d) = (database.points.count(), database.points.dimension());
         let count = ((m as f64).sqrt().round() as usize).max(1);
         let centroids = train(&database.rows, d, count, options.seed, ctx)?;
-        let list = centroids.assign(&database.rows, d);
+        let list = centroids.assign(&database.rows, d, ctx)?;
         let mut offsets = vec![0; count + 1];
         list.iter().for_each(|&list| offsets[list as usize + 1] += 1);
         (0..count).for_each(|i| offsets[i + 1] += offsets[i]);
@@ -123,7 +123,14 @@ impl<'a> Lists<'a> {
     }
 
     /// The `k` nearest of each of the `chosen` queries.
-    fn search<'q>(&self, queries: &'q Points<'q>, chosen: &[usize], k: usize, probes: usize) -> Vec<Vec<(f64, u32)>>
+    fn search<'q>(
+        &self,
+        queries: &'q Points<'q>,
+        chosen: &[usize],
+        k: usize,
+        probes: usize,
+        ctx: &Context,
+    ) -> Result<Vec<Vec<(f64, u32)>>>
     where
         'a: 'q,
     {
@@ -140,6 +147,7 @@ impl<'a> Lists<'a> {
             if visitors.is_empty() || range.is_empty() {
                 continue;
             }
+            ctx.check()?;
             let visiting: Vec<f32> = visitors.iter().flat_map(|&at| &block[at * d..(at + 1) * d]).copied().collect();
             let mut scores = vec![0.0; visitors.len() * range.len()];
             let rows = &self.database.rows[range.start * d..range.end * d];
@@ -148,7 +156,7 @@ impl<'a> Lists<'a> {
                 best[at].scan(scores, |j| self.order[range.start + j]);
             }
         }
-        best.into_iter().map(Best::finish).collect()
+        Ok(best.into_iter().map(Best::finish).collect())
     }
 
     /// The `probes` best lists, and as many more as k rows need.
@@ -174,8 +182,7 @@ fn train(rows: &[f32], d: usize, count: usize, seed: u64, ctx: &Context) -> Resu
     let sample: Vec<f32> = chosen.iter().flat_map(|&(_, i)| &rows[i * d..(i + 1) * d]).copied().collect();
     let mut centroids = Centroids::new(sample[..count * d].to_vec(), d);
     for _ in 0..STEPS {
-        ctx.check()?;
-        let list = centroids.assign(&sample, d);
+        let list = centroids.assign(&sample, d, ctx)?;
         let mut sums = vec![0.0f64; count * d];
         let mut held = vec![0usize; count];
         for (row, &list) in sample.chunks(d).zip(&list) {

@@ -89,7 +89,7 @@ pub fn mutual_graph(
             ctx.check()?;
             let mut rows: Vec<MutualRow> = block.iter().map(|&i| mutual_row(&pairs, i, threshold, scratch)).collect();
             if let Some(coordinates) = coordinates {
-                rescale_block(&mut rows, block, cell_offsets[a], coordinates);
+                rescale_block(&mut rows, block, cell_offsets[a], coordinates, ctx)?;
             }
             Ok(rows.iter().map(|row| row.cut(cut)).collect::<Vec<_>>())
         };
@@ -131,13 +131,20 @@ fn mutual_row(pairs: &[Pair], i: usize, threshold: f64, scratch: &mut Scratch) -
 }
 
 /// Rescales the rows of a block of cells of the species that starts at `first`.
-fn rescale_block(rows: &mut [MutualRow], block: &[usize], first: usize, coordinates: &Coordinates) {
+fn rescale_block(
+    rows: &mut [MutualRow],
+    block: &[usize],
+    first: usize,
+    coordinates: &Coordinates,
+    ctx: &Context,
+) -> Result<()> {
     let cells: Vec<usize> = block.iter().map(|i| first + i).collect();
     let partners: Vec<&[(u32, f64)]> = rows.iter().map(|row| row.partners.as_slice()).collect();
-    let correlations = coordinates.correlations(&cells, &partners);
+    let correlations = coordinates.correlations(&cells, &partners, ctx)?;
     for (row, correlations) in rows.iter_mut().zip(&correlations) {
         rescale(&mut row.partners, correlations);
     }
+    Ok(())
 }
 
 /// An ordered pair of species with cross-species neighbours.

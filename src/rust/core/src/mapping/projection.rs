@@ -333,9 +333,11 @@ fn moments<C: Column>(
     add_cell: impl Fn(&[C], &[f32], &mut Sums) + Sync,
 ) -> Result<Sums> {
     let of_block = |rows: Range<usize>| -> Result<Sums> {
-        ctx.check()?;
         let mut sums = Sums::new(genes);
         for i in rows {
+            if i % CELLS == 0 {
+                ctx.check()?;
+            }
             let (columns, values) = row(x, i);
             add_cell(columns, values, &mut sums);
         }

@@ -5,6 +5,7 @@ use super::cross_knn::{CENTRE, FLOOR};
 use super::projection::tanh_scale;
 use crate::knn::Neighbours;
 use crate::sparse::{Graph, graph_from_rows, row};
+use crate::{Context, Result};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use ndarray::Array2;
@@ -43,7 +44,10 @@ impl<'a> Coordinates<'a> {
     /// Pearson correlation over the components of each of `cells` with each partner in its row; 0 where a cell is constant.
     /// Rows are ascending. Cells whose partners largely agree are correlated by one matrix product with all of them, in
     /// tiles; else each pair on its own.
-    pub fn correlations(&self, cells: &[usize], rows: &[&[(u32, f64)]]) -> Vec<Vec<f64>> {
+    ///
+    /// # Errors
+    /// Cancelled.
+    pub fn correlations(&self, cells: &[usize], rows: &[&[(u32, f64)]], ctx: &Context) -> Result<Vec<Vec<f64>>> {
         let mut partners: Vec<u32> = rows.iter().flat_map(|row| row.iter().map(|&(j, _)| j)).collect();
         let wanted = partners.len();
         partners.sort_unstable();
@@ -51,13 +55,15 @@ impl<'a> Coordinates<'a> {
         let centred = self.centred(cells.iter().copied());
         if cells.len() * partners.len() > WASTE * wanted {
             let alone = |(i, row): (usize, &&[(u32, f64)])| {
+                ctx.check()?;
                 let others = row.iter().map(|&(j, _)| self.products(self.row(&centred, i), 1, &[j]));
-                others.flatten().collect()
+                Ok(others.flatten().collect())
             };
             return rows.iter().enumerate().map(alone).collect();
         }
         let mut found: Vec<Vec<f64>> = rows.iter().map(|row| Vec::with_capacity(row.len())).collect();
         for tile in partners.chunks(TILE) {
+            ctx.check()?;
             let products = self.products(&centred, cells.len(), tile);
             for ((row, found), products) in rows.iter().zip(&mut found).zip(products.chunks_exact(tile.len())) {
                 // Row and tile are both ascending: what is found so far is where the row's part in this tile starts.
@@ -68,7 +74,7 @@ impl<'a> Coordinates<'a> {
                 );
             }
         }
-        found
+        Ok(found)
     }
 
     /// (x − mean) / √Σ(x − mean)² of some cells, row by row.
@@ -177,7 +183,7 @@ mod tests {
         let mut rows: Vec<&[(u32, f64)]> = vec![&partners];
         for empty_rows in [0, 30] {
             rows.resize(1 + empty_rows, &[]);
-            let found = coordinates.correlations(&vec![0; rows.len()], &rows);
+            let found = coordinates.correlations(&vec![0; rows.len()], &rows, &Context::default()).unwrap();
             assert!((found[0][0] - expected).abs() < 1e-14);
             assert_eq!(found[0][1], 0.0);
         }

@@ -485,6 +485,13 @@ fn inputs_that_do_not_fit_are_errors() {
     let mut broken = views.clone();
     broken[0].gene_columns = &twice;
     assert!(matches!(try_run(&broken, &default), Error::Argument { .. }));
+    let mut unfit = views.clone();
+    unfit[0].gene_columns = &views[0].gene_columns[1..];
+    for wrong in [&broken[..], &unfit, &views[..1]] {
+        let stitched = graph_from_rows(0, Vec::new());
+        let refined = refine(wrong, &atlases.homology, &stitched, &RefineOptions::default(), &Context::default());
+        assert!(!refined.unwrap_err().to_string().contains("stitched"), "the genes are checked first");
+    }
     let ctx = Context::default();
     ctx.cancel();
     assert!(matches!(run(&views, &atlases.homology, None, &default, &ctx), Err(Error::Cancelled)));

@@ -15,9 +15,9 @@ pub(super) fn check(
     if atlases.len() < 2 {
         return Err(Error::argument("atlases", format!("{} species", atlases.len()), "Pass two species or more."));
     }
-    same("species in the homology graph", atlases.len(), homology.species())?;
+    check_genes(atlases, homology)?;
     for (species, atlas) in atlases.iter().enumerate() {
-        check_atlas(species, atlas, homology.genes_of(species).len())?;
+        check_atlas(species, atlas)?;
     }
     check_options(atlases, options)?;
     if let Some(start) = from {
@@ -36,39 +36,51 @@ fn same(what: &'static str, expected: usize, found: usize) -> Result<()> {
     }
 }
 
-fn check_atlas(species: usize, atlas: &Atlas, homology_genes: usize) -> Result<()> {
-    let (cells, genes) = (atlas.expression.cells(), atlas.expression.genes());
-    let broken =
-        |found: String, remedy: &str| Err(Error::argument("atlases", format!("species {species}: {found}"), remedy));
-    if cells == 0 {
-        return broken("no cells".to_owned(), "Leave the species out or pass its cells.");
+fn broken(species: usize, found: &str, remedy: &str) -> Result<()> {
+    Err(Error::argument("atlases", format!("species {species}: {found}"), remedy))
+}
+
+/// Errors when the genes of the atlases are not those of the homology graph: all that a refinement relies on.
+pub(super) fn check_genes(atlases: &[Atlas], homology: &HomologyGraph) -> Result<()> {
+    same("species in the homology graph", atlases.len(), homology.species())?;
+    for (species, atlas) in atlases.iter().enumerate() {
+        let genes = atlas.expression.genes();
+        same("gene weights", genes, atlas.weights.len())?;
+        same("genes of the species in the homology graph", homology.genes_of(species).len(), atlas.gene_columns.len())?;
+        if atlas.weights.iter().any(|w| !w.is_finite() || *w < 0.0) {
+            return broken(species, "a gene weight is negative or not finite", "Run SAM on the species again.");
+        }
+        let mut taken = vec![false; genes];
+        for &column in atlas.gene_columns {
+            match taken.get_mut(column as usize) {
+                Some(taken) if !*taken => *taken = true,
+                _ => {
+                    let found =
+                        format!("column {column} is given to a homology gene, but is not there or taken already");
+                    return broken(species, &found, "Give each gene of the homology graph its own column.");
+                }
+            }
+        }
     }
-    same("gene weights", genes, atlas.weights.len())?;
+    Ok(())
+}
+
+fn check_atlas(species: usize, atlas: &Atlas) -> Result<()> {
+    let (cells, genes) = (atlas.expression.cells(), atlas.expression.genes());
+    if cells == 0 {
+        return broken(species, "no cells", "Leave the species out or pass its cells.");
+    }
     same("rows of loadings", genes, atlas.loadings.nrows())?;
     same("cells with neighbours", cells, atlas.neighbours.cells())?;
     same("cells with a group", cells, atlas.groups.len())?;
-    same("genes of the species in the homology graph", homology_genes, atlas.gene_columns.len())?;
     if !atlas.loadings.is_standard_layout() {
-        return broken("loadings are not in row-major layout".to_owned(), "Pass them in standard layout.");
-    }
-    if atlas.weights.iter().any(|w| !w.is_finite() || *w < 0.0) {
-        return broken("a gene weight is negative or not finite".to_owned(), "Run SAM on the species again.");
+        return broken(species, "loadings are not in row-major layout", "Pass them in standard layout.");
     }
     if atlas.neighbours.indices.iter().any(|&j| j as usize >= cells) {
-        return broken("a neighbour is no cell of the species".to_owned(), "Run SAM on the species again.");
+        return broken(species, "a neighbour is no cell of the species", "Run SAM on the species again.");
     }
     if atlas.groups.iter().any(|&group| group as usize >= cells) {
-        return broken("more groups than cells".to_owned(), "Number the groups from 0, without gaps.");
-    }
-    let mut taken = vec![false; genes];
-    for &column in atlas.gene_columns {
-        match taken.get_mut(column as usize) {
-            Some(taken) if !*taken => *taken = true,
-            _ => {
-                let found = format!("column {column} is given to a homology gene, but is not there or taken already");
-                return broken(found, "Give each gene of the homology graph its own column.");
-            }
-        }
+        return broken(species, "more groups than cells", "Number the groups from 0, without gaps.");
     }
     Ok(())
 }

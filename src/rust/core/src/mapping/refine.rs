@@ -7,6 +7,7 @@
 //! Pearson's correlation needs sums only: cells are averaged eight at a time and forgotten. Chatterjee's ξ sorts whole genes,
 //! so X̄ is held for as many genes at a time as the memory allows. What is held together never changes a bit of the result.
 
+use super::check::check_genes;
 use super::tiles::{Tile, tiles};
 use super::xi::xi;
 use super::{Atlas, row_blocks};
@@ -67,7 +68,7 @@ impl Default for RefineOptions {
 /// their averaged expression over `stitched` (cells × cells of all species). Symmetric; edges of weight 0 are not stored.
 ///
 /// # Errors
-/// [`Error::Shape`] when the stitched graph is not over the cells of the atlases; cancelled.
+/// [`Error::Shape`] or [`Error::Argument`] when homology, stitched graph and atlases do not fit together; cancelled.
 pub fn refine(
     atlases: &[Atlas],
     homology: &HomologyGraph,
@@ -75,6 +76,7 @@ pub fn refine(
     options: &RefineOptions,
     ctx: &Context,
 ) -> Result<Graph> {
+    check_genes(atlases, homology)?;
     let species = Cells::new(atlases, stitched)?;
     let weights = super::gene_weights(atlases);
     let active = |&(g, h, _): &(u32, u32, f64)| weights[g as usize] > 0.0 && weights[h as usize] > 0.0;
@@ -209,9 +211,8 @@ impl<'a> Averages<'a> {
             let range = self.cells.of(s);
             let blocks = row_blocks(range.len(), 8 * LANES, BLOCKS);
             let of_block = |block: Range<usize>| {
-                ctx.check()?;
                 let cells = block.start + range.start..block.end + range.start;
-                Ok(Arch::new().dispatch(BlockMoments { averages: self, cells, edges: &edges }))
+                Arch::new().dispatch(BlockMoments { averages: self, cells, edges: &edges, ctx })
             };
             let found: Vec<Moments> = blocks.into_par_iter().map(of_block).collect::<Result<_>>()?;
             for block in found {
@@ -279,17 +280,20 @@ struct BlockMoments<'a> {
     averages: &'a Averages<'a>,
     cells: Range<usize>,
     edges: &'a [usize],
+    ctx: &'a Context,
 }
 
 impl WithSimd for BlockMoments<'_> {
-    type Output = Moments;
+    type Output = Result<Moments>;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> Moments {
+    fn with_simd<S: Simd>(self, _: S) -> Result<Moments> {
         let genes = self.averages.tile.genes.len();
         let mut moments = Moments::new(genes, self.edges.len());
         let mut values = vec![0.0; (genes + 1) * LANES];
         for start in self.cells.clone().step_by(LANES) {
+            // A block is a 32nd of all cells, which may take many seconds.
+            self.ctx.check()?;
             self.averages.average(start..self.cells.end.min(start + LANES), &mut values);
             let lanes = values.as_chunks::<LANES>().0;
             for ((x, sum), squares) in lanes.iter().zip(&mut moments.sum).zip(&mut moments.squares) {
@@ -301,7 +305,7 @@ impl WithSimd for BlockMoments<'_> {
                 *product += inner(&lanes[g], &lanes[h]);
             }
         }
-        moments
+        Ok(moments)
     }
 }
 

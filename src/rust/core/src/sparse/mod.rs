@@ -103,11 +103,12 @@ where
         .par_iter()
         .map(|&value| {
             let value: f64 = value.into();
-            if value.is_finite() && value >= 0.0 {
-                Ok(value as f32)
+            let single = value as f32;
+            if single.is_finite() && value >= 0.0 {
+                Ok(single)
             } else {
                 let found = format!("the counts hold the value {value}");
-                Err(Error::argument(argument, found, "Pass counts that are finite and not negative."))
+                Err(Error::argument(argument, found, "Pass counts that are finite, not negative and below 1e38."))
             }
         })
         .collect::<Result<_>>()?;
@@ -149,9 +150,13 @@ mod tests {
     fn counts_are_checked() {
         let good = Expression::from_rows("counts", 3, &[0i32, 2, 2], &[0i32, 2], &[1.0f64, 4.0]).unwrap();
         assert_eq!((good.cells(), good.genes(), good.stored()), (2, 3, 2));
-        for (columns, values) in
-            [([2, 0], [1.0, 1.0]), ([0, 3], [1.0, 1.0]), ([0, 1], [-1.0, 1.0]), ([0, 1], [f64::NAN, 1.0])]
-        {
+        for (columns, values) in [
+            ([2, 0], [1.0, 1.0]),
+            ([0, 3], [1.0, 1.0]),
+            ([0, 1], [-1.0, 1.0]),
+            ([0, 1], [f64::NAN, 1.0]),
+            ([0, 1], [1e300, 1.0]),
+        ] {
             let bad = Expression::from_rows("counts", 3, &[0i32, 2, 2], &columns, &values);
             assert!(matches!(bad, Err(Error::Argument { .. })), "{columns:?} {values:?}");
         }

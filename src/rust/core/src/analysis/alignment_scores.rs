@@ -14,6 +14,8 @@ use rayon::prelude::*;
 
 /// Cells of one task.
 const CELLS: usize = 2048;
+/// Most types of all species: the table of all their pairs is dense, and labels that name single cells would fill the memory.
+const MOST_TYPES: usize = 5000;
 
 /// How well two types of different species (`species_a` < `species_b`) are aligned.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -45,7 +47,8 @@ pub struct AlignmentScore {
 /// of cells of A with the largest s_iB that are averaged.
 ///
 /// # Errors
-/// [`Error::Shape`] and [`Error::Argument`] when graph, offsets and labels do not fit together or `k` is 0.
+/// [`Error::Shape`] and [`Error::Argument`] when graph, offsets and labels do not fit together, `k` is 0, or there are
+/// more than 5000 types.
 pub fn alignment_scores(
     stitched: &Graph,
     cells: &[usize],
@@ -58,6 +61,10 @@ pub fn alignment_scores(
         return Err(Error::argument("cross_species_k", "0", "Use the number of cross-species edges of the mapping."));
     }
     let typed = TypedGraph::new(stitched, cells, labels)?;
+    if typed.count() > MOST_TYPES {
+        let found = format!("{} types of cells, more than {MOST_TYPES}", typed.count());
+        return Err(Error::argument("by", found, "Pass labels of cell types, not of single cells."));
+    }
     let directed = mean_weights(&typed, n_top, ctx)?;
     let at = |from: usize, to: usize| directed[from * typed.count() + to] / k as f64;
     let mut scores = Vec::new();
@@ -238,5 +245,7 @@ mod tests {
         assert!(matches!(score(&[0, 2, 4], &[0], 1), Err(Error::Shape { .. })));
         assert!(matches!(score(&[0, 2, 3], &ok, 1), Err(Error::Shape { .. })));
         assert!(matches!(score(&[0, 4], &ok, 1), Err(Error::Shape { .. })));
+        let labels = [MOST_TYPES, 2].map(|types| Some(Labels { of: &ok, types }));
+        assert!(matches!(alignment_scores(&graph, &[0, 2, 4], &labels, 1, 0, &ctx), Err(Error::Argument { .. })));
     }
 }

@@ -212,8 +212,9 @@ fn check(input: &GenePairInput) -> Result<()> {
             let found = format!("{} cells and {} weights", x.cells(), annotated.weights.len());
             return shape(format!("cells {:?} and {} weights", input.cells, x.genes()), found);
         }
-        if annotated.markers.pvals.dim() != expected {
-            return shape(format!("markers {expected:?}"), format!("{:?}", annotated.markers.pvals.dim()));
+        let markers = [&annotated.markers.scores, &annotated.markers.pvals, &annotated.markers.padj];
+        if let Some(table) = markers.iter().find(|table| table.dim() != expected) {
+            return shape(format!("markers {expected:?}"), format!("{:?}", table.dim()));
         }
     }
     Ok(())

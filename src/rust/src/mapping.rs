@@ -10,7 +10,7 @@ use extendr_api::prelude::*;
 use samap_core::homology::{Edge, Gene, HomologyGraph};
 use samap_core::knn::Neighbours;
 use samap_core::mapping::{self, Atlas, Mapping, Pass, Start};
-use samap_core::sparse::Graph;
+use samap_core::sparse::{Graph, graph_from_rows};
 use samap_core::{Context, Result};
 
 /// What the mapping needs of one species, owned.
@@ -93,12 +93,20 @@ impl Homology {
 
     /// The symmetric matrix over the genes that has `values` in the order of R's edges.
     fn matrix(&self, values: &[f64]) -> Result<Graph> {
-        let sizes: Vec<usize> = self.graph.offsets.windows(2).map(|w| w[1] - w[0]).collect();
         if values.len() != self.pairs.len() {
             return Err(wrong("correlation", "as long as the homology graph has edges"));
         }
-        let edges = numbered(&sizes, &self.pairs, values);
-        Ok(HomologyGraph::from_edges(&sizes, edges, &Context::default())?.weights)
+        // Not by way of a homology graph: correlations may be negative where the threshold lets them.
+        let mut rows = vec![Vec::new(); self.graph.genes()];
+        for (&(a, b), &value) in self.pairs.iter().zip(values).filter(|(_, value)| **value != 0.0) {
+            rows[a as usize].push((b, value));
+            rows[b as usize].push((a, value));
+        }
+        for row in &mut rows {
+            row.sort_unstable_by_key(|&(gene, _)| gene);
+            row.dedup_by_key(|&mut (gene, _)| gene);
+        }
+        Ok(graph_from_rows(self.graph.genes(), rows))
     }
 }
 

@@ -83,7 +83,8 @@ draw_bar <- function(bar, state) {
       name = paste0(bar$label, ": ", state$phase),
       total = if (known) state$total else NA,
       format = if (known) "{cli::pb_name} {cli::pb_bar} {cli::pb_percent} | ETA {cli::pb_eta}",
-      .auto_close = FALSE
+      # A phase may go on after its last step; the bar stays until the next phase.
+      .auto_close = FALSE, auto_terminate = FALSE
     )
   }
   # cli closes a bar that reaches its total, but the phase is over only when the engine says so.

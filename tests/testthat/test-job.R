@@ -55,3 +55,12 @@ test_that("what a job did is recorded", {
   expect_identical(run_phases(run)$step, "human")
   expect_identical(run_choices(run)$chosen, "exact")
 })
+
+test_that("a bar stays while its phase goes on after the last step", {
+  withr::local_options(cli.progress_show_after = 0, cli.dynamic = FALSE)
+  bar <- new_bar("human", TRUE)
+  state <- list(phase = "preprocess", step = 4, total = 4)
+  expect_error(suppressMessages(for (i in 1:3) draw_bar(bar, state)), NA)
+  expect_false(is.null(bar$id))
+  close_bar(bar)
+})

@@ -15,6 +15,8 @@ describe <- function(x) {
 }
 
 check_number <- function(x, argument, min = -Inf, max = Inf, integer = FALSE, infinite = FALSE, species = NULL) {
+  # The limit is worth saying only where it is passed.
+  if (integer && is_number(x) && x > .Machine$integer.max) max <- min(max, .Machine$integer.max)
   fits <- is_number(x) && x >= min && x <= max && (infinite || is.finite(x))
   if (!fits || integer && x != round(x)) {
     samap_abort(
@@ -174,8 +176,7 @@ check_counts <- function(counts, species) {
 
 bad_atlas <- function(kind, species, found, remedy) {
   samap_abort(
-    kind, paste0("The atlas of species ", quoted(species), " cannot be used."),
-    argument = "atlases", species = species, found = paste("It", found), remedy = remedy
+    kind, unusable_atlas(species), argument = atlas_argument(species), species = species, found = paste("It", found), remedy = remedy
   )
 }
 
@@ -183,16 +184,16 @@ warn_doubtful_counts <- function(counts, species) {
   looked_at <- counts@x[seq_len(min(length(counts@x), 1e5))]
   if (mean(looked_at != round(looked_at)) > 0.5) {
     samap_warn(
-      "not_counts", paste0("The counts of species ", quoted(species), " are mostly not whole numbers."),
-      argument = "atlases", species = species,
+      "not_counts", paste0("The counts of ", the_species(species), " are mostly not whole numbers."),
+      argument = atlas_argument(species), species = species,
       remedy = "Give raw counts: normalisation and logarithm are done here, once."
     )
   }
   empty_cells <- sum(diff(counts@p) == 0)
   if (empty_cells > 0) {
     samap_warn(
-      "empty_cells", paste0(count_of(empty_cells, "cell"), " of species ", quoted(species), " without any counts."),
-      argument = "atlases", species = species,
+      "empty_cells", paste0(count_of(empty_cells, "cell"), " of ", the_species(species), " without any counts."),
+      argument = atlas_argument(species), species = species,
       remedy = "They cannot be placed; remove them, for example `counts[, colSums(counts) > 0]`."
     )
   }
@@ -200,8 +201,8 @@ warn_doubtful_counts <- function(counts, species) {
   if (empty_genes > nrow(counts) / 2) {
     samap_warn(
       "empty_genes",
-      paste0(count_of(empty_genes, "gene"), " (of ", nrow(counts), ") of species ", quoted(species), " are empty."),
-      argument = "atlases", species = species,
+      paste0(count_of(empty_genes, "gene"), " (of ", nrow(counts), ") of ", the_species(species), " are empty."),
+      argument = atlas_argument(species), species = species,
       remedy = "They are harmless, but are the counts complete, and is this the right matrix?"
     )
   }
@@ -226,8 +227,8 @@ check_cell_number <- function(n_cells, species, k) {
   if (n_cells - 1L < k) {
     samap_warn(
       "few_cells",
-      paste0("Species ", quoted(species), " has ", n_cells, " cells, fewer than the ", k, " neighbours asked for."),
-      argument = "atlases", species = species,
+      paste0(the_species_first(species), " has ", n_cells, " cells, fewer than the ", k, " neighbours asked for."),
+      argument = atlas_argument(species), species = species,
       remedy = paste0("Its cells have ", n_cells - 2L, " neighbours; be careful with what they show.")
     )
   }
@@ -262,9 +263,9 @@ check_gene_names <- function(genes, species) {
   }
   samap_warn(
     "duplicate_genes",
-    paste0(count_of(length(twice), "gene name"), " of species ", quoted(species), " occurring more than once: ",
+    paste0(count_of(length(twice), "gene name"), " of ", the_species(species), " occurring more than once: ",
       enumerate(twice), "."),
-    argument = "atlases", species = species,
+    argument = atlas_argument(species), species = species,
     remedy = "The first keeps its name, the others become `name.1`, ...; sum the rows beforehand if they are one gene."
   )
   make.unique(genes)

@@ -64,3 +64,17 @@ test_that("a bar stays while its phase goes on after the last step", {
   expect_false(is.null(bar$id))
   close_bar(bar)
 })
+
+test_that("an error of the engine says whose data it was", {
+  # No gene varies.
+  counts <- matrix(1, 85, 30, dimnames = list(paste0("g", 1:85), NULL))
+  data <- two_species()
+  data$atlases$mu <- counts
+  error <- tryCatch(quiet_samap(data, n_iterations = 1), error = identity)
+  expect_s3_class(error, "samap_error_argument")
+  expect_identical(error$species, "mu")
+  expect_identical(error$argument, "atlases")
+  expect_match(conditionMessage(error), "mu")
+  error <- tryCatch(sam(counts, verbose = FALSE), error = identity)
+  expect_identical(error$argument, "x")
+})

@@ -119,6 +119,7 @@ test_that("dense, sparse, triplet, list, Seurat and SingleCellExperiment inputs 
       x
     },
     sparse = function(atlas) atlas$counts,
+    table = function(atlas) structure(as.matrix(atlas$counts), class = "table"),
     triplet = function(atlas) methods::as(atlas$counts, "TsparseMatrix"),
     rows = function(atlas) methods::as(atlas$counts, "RsparseMatrix")
   )

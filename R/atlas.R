@@ -75,13 +75,7 @@ as_counts <- function(x, species) {
   if (methods::is(x, "dgCMatrix")) {
     return(x)
   }
-  if (is.matrix(x) && !is.numeric(x) && !is.logical(x)) {
-    bad_atlas("argument", species, paste0("is a matrix of type ", typeof(x), "."), remedy = "Counts must be numbers.")
-  }
-  if (!is.matrix(x) && !is_sparse(x)) {
-    bad_atlas("argument", species, paste0("has counts that are ", describe(x), "."),
-      remedy = "Counts must be a (sparse) matrix of genes x cells; `as.matrix()` turns a data frame into one.")
-  }
+  check_matrix(x, species)
   names <- dimnames(x)
   # Such as a table: the methods of Matrix know plain matrices only.
   if (is.matrix(x) && is.object(x)) x <- unclass(x)
@@ -91,6 +85,16 @@ as_counts <- function(x, species) {
   counts <- methods::as(methods::as(methods::as(x, "CsparseMatrix"), "generalMatrix"), "dMatrix")
   dimnames(counts) <- names
   counts
+}
+
+check_matrix <- function(x, species) {
+  if (is.matrix(x) && !is.numeric(x) && !is.logical(x)) {
+    bad_atlas("argument", species, paste0("is a matrix of type ", typeof(x), "."), remedy = "Counts must be numbers.")
+  }
+  if (!is.matrix(x) && !is_sparse(x)) {
+    bad_atlas("argument", species, paste0("has counts that are ", describe(x), "."),
+      remedy = "Counts must be a (sparse) matrix of genes x cells; `as.matrix()` turns a data frame into one.")
+  }
 }
 
 # Barcode, sample and metadata of every cell, in the order of the columns of `counts`.
@@ -264,7 +268,8 @@ bind_column <- function(parts) {
   if (length(kinds) <= 1L || numbers) {
     # Missing values of the same type: c(NA, a date) would be a number.
     if (length(present) > 0) {
-      parts <- lapply(parts, function(part) if (all(is.na(part))) rep(present[[1]][NA_integer_], length(part)) else part)
+      missing <- present[[1]][NA_integer_]
+      parts <- lapply(parts, function(part) if (all(is.na(part))) rep(missing, length(part)) else part)
     }
     return(do.call(c, unname(parts)))
   }

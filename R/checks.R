@@ -15,16 +15,23 @@ describe <- function(x) {
 }
 
 check_number <- function(x, argument, min = -Inf, max = Inf, integer = FALSE, infinite = FALSE, species = NULL) {
-  # The limit is worth saying only where it is passed.
-  if (integer && is_number(x) && x > .Machine$integer.max) max <- min(max, .Machine$integer.max)
-  fits <- is_number(x) && x >= min && x <= max && (infinite || is.finite(x))
-  if (!fits || integer && x != round(x)) {
+  if (integer) max <- integer_max(x, max)
+  if (!in_range(x, min, max, infinite) || integer && x != round(x)) {
     samap_abort(
       "argument", paste0(backticked(argument), " must be ", number_range(min, max, integer), for_species(species), "."),
       argument = argument, species = species, found = paste0("It is ", describe(x), ".")
     )
   }
   if (integer) as.integer(x) else as.double(x)
+}
+
+in_range <- function(x, min, max, infinite) {
+  is_number(x) && x >= min && x <= max && (infinite || is.finite(x))
+}
+
+# R's largest integer is a limit; it is worth saying only where it is passed.
+integer_max <- function(x, max) {
+  if (is_number(x) && x > .Machine$integer.max) min(max, .Machine$integer.max) else max
 }
 
 is_number <- function(x) is.numeric(x) && length(x) == 1L && !is.na(x)
@@ -176,7 +183,8 @@ check_counts <- function(counts, species) {
 
 bad_atlas <- function(kind, species, found, remedy) {
   samap_abort(
-    kind, unusable_atlas(species), argument = atlas_argument(species), species = species, found = paste("It", found), remedy = remedy
+    kind, unusable_atlas(species), argument = atlas_argument(species), species = species,
+    found = paste("It", found), remedy = remedy
   )
 }
 
@@ -242,7 +250,10 @@ check_partner_number <- function(atlases, k) {
     samap_warn(
       "few_cells", paste0("Species ", quoted(species), " has ", few, ", fewer than `cross_species_k` = ", k, "."),
       argument = "cross_species_k", species = species,
-      remedy = "Every cell of the others has all of them as neighbours; scores say more with a smaller `cross_species_k`."
+      remedy = paste(
+        "Every cell of the others has all of them as neighbours;",
+        "scores say more with a smaller `cross_species_k`."
+      )
     )
   }
 }

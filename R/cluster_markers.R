@@ -69,7 +69,8 @@ check_several_types <- function(types, species) {
   if (length(types) < 2L) {
     samap_abort(
       "one_cluster", paste0(the_species_first(species), " has only one type: there is nothing to compare it with."),
-      argument = "by", species = species, found = if (length(types) == 1L) paste0("The type is ", quoted(types), ".") else "No cell has a label.",
+      argument = "by", species = species,
+      found = if (length(types) == 0L) "No cell has a label." else paste0("The type is ", quoted(types), "."),
       remedy = "Give labels with two or more types."
     )
   }

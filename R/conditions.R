@@ -63,7 +63,7 @@ the_species <- function(id) if (is_sole(id)) sole_species else paste0("species "
 the_species_first <- function(id) sub("^(.)", "\\U\\1", the_species(id), perl = TRUE)
 
 unusable_atlas <- function(species) {
-  if (is_sole(species)) "The atlas cannot be used." else paste0("The atlas of ", the_species(species), " cannot be used.")
+  paste0("The atlas", if (!is_sole(species)) paste0(" of ", the_species(species)), " cannot be used.")
 }
 
 # Where users give it: `samap(atlases)`, `sam(x)`.

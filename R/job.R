@@ -87,12 +87,11 @@ draw_bar <- function(bar, state) {
       name = paste0(bar$label, ": ", state$phase),
       total = if (known) state$total else NA,
       format = if (known) "{cli::pb_name} {cli::pb_bar} {cli::pb_percent} | ETA {cli::pb_eta}",
-      # A phase may go on after its last step; the bar stays until the next phase.
+      # cli ends a bar that reaches its total, but the phase is over only when the engine says so.
       .auto_close = FALSE, auto_terminate = FALSE
     )
   }
-  # cli closes a bar that reaches its total, but the phase is over only when the engine says so.
-  cli::cli_progress_update(set = min(state$step, max(state$total - 1, 0)), id = bar$id)
+  cli::cli_progress_update(set = state$step, id = bar$id)
 }
 
 close_bar <- function(bar) {

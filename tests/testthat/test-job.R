@@ -56,15 +56,6 @@ test_that("what a job did is recorded", {
   expect_identical(run_choices(run)$chosen, "exact")
 })
 
-test_that("a bar stays while its phase goes on after the last step", {
-  withr::local_options(cli.progress_show_after = 0, cli.dynamic = FALSE)
-  bar <- new_bar("human", TRUE)
-  state <- list(phase = "preprocess", step = 4, total = 4)
-  expect_error(suppressMessages(for (i in 1:3) draw_bar(bar, state)), NA)
-  expect_false(is.null(bar$id))
-  close_bar(bar)
-})
-
 test_that("an error of the engine says whose data it was", {
   # No gene varies.
   counts <- matrix(1, 85, 30, dimnames = list(paste0("g", 1:85), NULL))

@@ -6,7 +6,8 @@
 #'
 #' @param sm What [samap()] returns.
 #' @param by The types: a metadata column, a named vector (a column per species), or a named list of label vectors
-#'   (one label per cell, `NA` for none; made after the run is fine). Species not named are left out.
+#'   (one label per cell, `NA` for none; made after the run is fine; in the order of the cells, or named by
+#'   barcodes or cell ids). Species not named are left out.
 #' @param n_top Average only this many largest values per pair of types; 0: all cells.
 #' @param iteration `"final"`, or the number of a pass; 0 is the first (sequence homology alone), for comparison.
 #' @param species Restrict to these species.
@@ -29,7 +30,7 @@ alignment_scores <- function(sm, by, n_top = 0, iteration = "final", species = N
   n_top <- check_number(n_top, "n_top", min = 0, integer = TRUE)
   labels <- keep_species(resolve_labels(by, sm$cells, sm$species), species, sm$species)
   own <- species_labels(labels, sm$cells, sm$species)
-  table <- name_types(engine_alignment(pass$graph, own, pass$k, n_top), own, sm$species)
+  table <- name_types(engine_alignment(pass$graph, own, pass$k, n_top, new_run(verbose = FALSE)), own, sm$species)
   # The order of the types, for the square table and for plots.
   structure(table, types = labels$types, class = c("samap_alignment", "data.frame"))
 }

@@ -75,6 +75,19 @@ as_counts <- function(x, species) {
   if (methods::is(x, "dgCMatrix")) {
     return(x)
   }
+  check_matrix(x, species)
+  names <- dimnames(x)
+  # Such as a table: the methods of Matrix know plain matrices only.
+  if (is.matrix(x) && is.object(x)) x <- unclass(x)
+  if (methods::is(x, "DelayedMatrix") || methods::is(x, "IterableMatrix")) {
+    x <- methods::as(x, "dgCMatrix")
+  }
+  counts <- methods::as(methods::as(methods::as(x, "CsparseMatrix"), "generalMatrix"), "dMatrix")
+  dimnames(counts) <- names
+  counts
+}
+
+check_matrix <- function(x, species) {
   if (is.matrix(x) && !is.numeric(x) && !is.logical(x)) {
     bad_atlas("argument", species, paste0("is a matrix of type ", typeof(x), "."), remedy = "Counts must be numbers.")
   }
@@ -82,13 +95,6 @@ as_counts <- function(x, species) {
     bad_atlas("argument", species, paste0("has counts that are ", describe(x), "."),
       remedy = "Counts must be a (sparse) matrix of genes x cells; `as.matrix()` turns a data frame into one.")
   }
-  names <- dimnames(x)
-  if (methods::is(x, "DelayedMatrix") || methods::is(x, "IterableMatrix")) {
-    x <- methods::as(x, "dgCMatrix")
-  }
-  counts <- methods::as(methods::as(methods::as(x, "CsparseMatrix"), "generalMatrix"), "dMatrix")
-  dimnames(counts) <- names
-  counts
 }
 
 # Barcode, sample and metadata of every cell, in the order of the columns of `counts`.
@@ -167,7 +173,9 @@ seurat_counts <- function(x, species) {
 
 assay_counts <- function(assay) {
   if (!inherits(assay, c("StdAssay", "Assay5"))) {
-    return(SeuratObject::GetAssayData(assay, slot = "counts"))
+    # The argument was renamed in SeuratObject 5.
+    which <- if (utils::packageVersion("SeuratObject") >= "5.0.0") list(layer = "counts") else list(slot = "counts")
+    return(do.call(SeuratObject::GetAssayData, c(list(assay), which)))
   }
   # Exports of SeuratObject 5, looked up at run time so that version 4 will do where objects are of version 4.
   layers_of <- getExportedValue("SeuratObject", "Layers")
@@ -251,13 +259,18 @@ bindable <- function(frame, column) {
 bind_column <- function(parts) {
   present <- Filter(function(part) !all(is.na(part)), parts)
   kinds <- unique(vapply(present, function(part) class(part)[[1]], character(1)))
-  if ("factor" %in% kinds) {
+  if (any(vapply(present, is.factor, logical(1)))) {
     levels <- unique(unlist(lapply(present, function(part) levels(as.factor(part)))))
     values <- unlist(lapply(parts, as.character), use.names = FALSE)
     return(factor(values, levels = levels))
   }
   numbers <- all(kinds %in% c("integer", "numeric"))
   if (length(kinds) <= 1L || numbers) {
+    # Missing values of the same type: c(NA, a date) would be a number.
+    if (length(present) > 0) {
+      missing <- present[[1]][NA_integer_]
+      parts <- lapply(parts, function(part) if (all(is.na(part))) rep(missing, length(part)) else part)
+    }
     return(do.call(c, unname(parts)))
   }
   unlist(lapply(parts, as.character), use.names = FALSE)

@@ -15,14 +15,23 @@ describe <- function(x) {
 }
 
 check_number <- function(x, argument, min = -Inf, max = Inf, integer = FALSE, infinite = FALSE, species = NULL) {
-  fits <- is_number(x) && x >= min && x <= max && (infinite || is.finite(x))
-  if (!fits || integer && x != round(x)) {
+  if (integer) max <- integer_max(x, max)
+  if (!in_range(x, min, max, infinite) || integer && x != round(x)) {
     samap_abort(
       "argument", paste0(backticked(argument), " must be ", number_range(min, max, integer), for_species(species), "."),
       argument = argument, species = species, found = paste0("It is ", describe(x), ".")
     )
   }
   if (integer) as.integer(x) else as.double(x)
+}
+
+in_range <- function(x, min, max, infinite) {
+  is_number(x) && x >= min && x <= max && (infinite || is.finite(x))
+}
+
+# R's largest integer is a limit; it is worth saying only where it is passed.
+integer_max <- function(x, max) {
+  if (is_number(x) && x > .Machine$integer.max) min(max, .Machine$integer.max) else max
 }
 
 is_number <- function(x) is.numeric(x) && length(x) == 1L && !is.na(x)
@@ -174,8 +183,8 @@ check_counts <- function(counts, species) {
 
 bad_atlas <- function(kind, species, found, remedy) {
   samap_abort(
-    kind, paste0("The atlas of species ", quoted(species), " cannot be used."),
-    argument = "atlases", species = species, found = paste("It", found), remedy = remedy
+    kind, unusable_atlas(species), argument = atlas_argument(species), species = species,
+    found = paste("It", found), remedy = remedy
   )
 }
 
@@ -183,16 +192,16 @@ warn_doubtful_counts <- function(counts, species) {
   looked_at <- counts@x[seq_len(min(length(counts@x), 1e5))]
   if (mean(looked_at != round(looked_at)) > 0.5) {
     samap_warn(
-      "not_counts", paste0("The counts of species ", quoted(species), " are mostly not whole numbers."),
-      argument = "atlases", species = species,
+      "not_counts", paste0("The counts of ", the_species(species), " are mostly not whole numbers."),
+      argument = atlas_argument(species), species = species,
       remedy = "Give raw counts: normalisation and logarithm are done here, once."
     )
   }
   empty_cells <- sum(diff(counts@p) == 0)
   if (empty_cells > 0) {
     samap_warn(
-      "empty_cells", paste0(count_of(empty_cells, "cell"), " of species ", quoted(species), " without any counts."),
-      argument = "atlases", species = species,
+      "empty_cells", paste0(count_of(empty_cells, "cell"), " of ", the_species(species), " without any counts."),
+      argument = atlas_argument(species), species = species,
       remedy = "They cannot be placed; remove them, for example `counts[, colSums(counts) > 0]`."
     )
   }
@@ -200,8 +209,8 @@ warn_doubtful_counts <- function(counts, species) {
   if (empty_genes > nrow(counts) / 2) {
     samap_warn(
       "empty_genes",
-      paste0(count_of(empty_genes, "gene"), " (of ", nrow(counts), ") of species ", quoted(species), " are empty."),
-      argument = "atlases", species = species,
+      paste0(count_of(empty_genes, "gene"), " (of ", nrow(counts), ") of ", the_species(species), " are empty."),
+      argument = atlas_argument(species), species = species,
       remedy = "They are harmless, but are the counts complete, and is this the right matrix?"
     )
   }
@@ -226,8 +235,8 @@ check_cell_number <- function(n_cells, species, k) {
   if (n_cells - 1L < k) {
     samap_warn(
       "few_cells",
-      paste0("Species ", quoted(species), " has ", n_cells, " cells, fewer than the ", k, " neighbours asked for."),
-      argument = "atlases", species = species,
+      paste0(the_species_first(species), " has ", n_cells, " cells, fewer than the ", k, " neighbours asked for."),
+      argument = atlas_argument(species), species = species,
       remedy = paste0("Its cells have ", n_cells - 2L, " neighbours; be careful with what they show.")
     )
   }
@@ -241,7 +250,10 @@ check_partner_number <- function(atlases, k) {
     samap_warn(
       "few_cells", paste0("Species ", quoted(species), " has ", few, ", fewer than `cross_species_k` = ", k, "."),
       argument = "cross_species_k", species = species,
-      remedy = "Every cell of the others has all of them as neighbours; scores say more with a smaller `cross_species_k`."
+      remedy = paste(
+        "Every cell of the others has all of them as neighbours;",
+        "scores say more with a smaller `cross_species_k`."
+      )
     )
   }
 }
@@ -262,9 +274,9 @@ check_gene_names <- function(genes, species) {
   }
   samap_warn(
     "duplicate_genes",
-    paste0(count_of(length(twice), "gene name"), " of species ", quoted(species), " occurring more than once: ",
+    paste0(count_of(length(twice), "gene name"), " of ", the_species(species), " occurring more than once: ",
       enumerate(twice), "."),
-    argument = "atlases", species = species,
+    argument = atlas_argument(species), species = species,
     remedy = "The first keeps its name, the others become `name.1`, ...; sum the rows beforehand if they are one gene."
   )
   make.unique(genes)

@@ -39,17 +39,21 @@ cluster_markers <- function(sm, by, test = c("tie_corrected", "reference"), thre
 
 markers_of_one <- function(fit, by, test, threads, verbose) {
   counts <- need_counts(fit)
-  if (is.atomic(by) && length(by) > 1L) by <- list(x = by)
   cells <- one_species_cells(fit)
-  own <- species_labels(resolve_labels(by, cells, "x"), cells, "x")$x
+  own <- species_labels(resolve_labels(sole_labels(by), cells, sole_species), cells, sole_species)[[1]]
   run <- new_run(threads, result_memory(fit), verbose)
-  markers <- find_markers(counts, fit$options$preprocess, fit$genes$gene, own, "x", test, run)
+  markers <- find_markers(counts, fit$options$preprocess, fit$genes$gene, own, sole_species, test, run)
   rownames(markers) <- NULL
   markers[names(markers) != "species"]
 }
 
-# The cells of a result of sam(), as those of one species "x".
-one_species_cells <- function(fit) data.frame(fit$cells, species = "x", check.names = FALSE)
+# The cells of a result of sam(), as those of the one species there is.
+one_species_cells <- function(fit) data.frame(fit$cells, species = sole_species, check.names = FALSE)
+
+# Labels of a result of sam(), a column or a vector, as resolve_labels() takes them.
+sole_labels <- function(by) {
+  if (is.atomic(by) && length(by) > 0L && !is_column_name(by)) setNames(list(by), sole_species) else by
+}
 
 find_markers <- function(counts, preprocess, genes, labels, species, test, run) {
   check_several_types(labels$types, species)
@@ -64,8 +68,10 @@ result_memory <- function(x) {
 check_several_types <- function(types, species) {
   if (length(types) < 2L) {
     samap_abort(
-      "one_cluster", paste0("Species ", quoted(species), " has only one type: there is nothing to compare it with."),
-      argument = "by", species = species, found = paste0("The type is ", quoted(types), ".")
+      "one_cluster", paste0(the_species_first(species), " has only one type: there is nothing to compare it with."),
+      argument = "by", species = species,
+      found = if (length(types) == 0L) "No cell has a label." else paste0("The type is ", quoted(types), "."),
+      remedy = "Give labels with two or more types."
     )
   }
 }

@@ -35,14 +35,39 @@ user_frame <- function() {
   NULL
 }
 
-# The engine answers with list(value, error): the value, or the error as a condition.
-rust_value <- function(outcome) {
+# The engine answers with list(value, error): the value, or the error as a condition. `species`: whose data it worked
+# on. What the engine calls `counts` is the atlas that the user gave.
+rust_value <- function(outcome, species = NULL) {
   error <- outcome$error
   if (is.null(error)) {
     return(outcome$value)
   }
-  samap_abort(error$kind, error$message, argument = error$argument, found = error$found, remedy = error$remedy)
+  if (identical(error$argument, "counts") && !is.null(species)) {
+    error$message <- unusable_atlas(species)
+    error$argument <- atlas_argument(species)
+  }
+  samap_abort(
+    error$kind, error$message, argument = error$argument, species = species, found = error$found,
+    remedy = error$remedy
+  )
 }
+
+# What stands for the id of the species of sam(), which has none. No species id has white space.
+sole_species <- "the atlas"
+
+is_sole <- function(species) identical(species, sole_species)
+
+# As a sentence names a species, and starts with it.
+the_species <- function(id) if (is_sole(id)) sole_species else paste0("species ", quoted(id))
+
+the_species_first <- function(id) sub("^(.)", "\\U\\1", the_species(id), perl = TRUE)
+
+unusable_atlas <- function(species) {
+  paste0("The atlas", if (!is_sole(species)) paste0(" of ", the_species(species)), " cannot be used.")
+}
+
+# Where users give it: `samap(atlases)`, `sam(x)`.
+atlas_argument <- function(species) if (is_sole(species)) "x" else "atlases"
 
 quoted <- function(x) paste0("\"", x, "\"")
 

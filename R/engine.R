@@ -4,16 +4,17 @@
 # Opaque handle of the normalised expression, with the mean and variance of every gene and whether the gene filter
 # kept it.
 engine_expression <- function(counts, preprocess, run, label) {
-  run_job(expression_start(counts, preprocess, run$threads, run$memory), run, label)
+  run_job(expression_start(counts, preprocess, run$threads, run$memory), run, label, label)
 }
 
 engine_sam <- function(expression, sam, knn, run, label) {
-  run_job(sam_start(expression, sam, knn, run$threads, run$memory), run, label)
+  run_job(sam_start(expression, sam, knn, run$threads, run$memory), run, label, label)
 }
 
 # Opaque handle of the loadings the mapping projects through.
 engine_loadings <- function(expression, weights, loadings, seed, run, label) {
-  run_job(loadings_start(expression, weights, loadings, as.double(seed), run$threads, run$memory), run, label)$pointer
+  outcome <- loadings_start(expression, weights, loadings, as.double(seed), run$threads, run$memory)
+  run_job(outcome, run, label, label)$pointer
 }
 
 engine_mapping <- function(species, homology, from, mapping, knn, seed, run) {
@@ -33,7 +34,7 @@ engine_umap <- function(graph, latent, umap, run) {
 
 # Scores of all pairs of types of different species, best first. labels: per species list(labels, n_labels), see
 # species_labels(). Species and types of the table are indices.
-engine_alignment <- function(graph, labels, k, n_top = 0, run = new_run(verbose = FALSE)) {
+engine_alignment <- function(graph, labels, k, n_top, run) {
   n_cells <- vapply(labels, function(one) as.double(one$n_cells), double(1), USE.NAMES = FALSE)
   outcome <- alignment_start(
     graph, n_cells, unname(labels), as.double(k), as.double(n_top), run$threads, run$memory
@@ -43,7 +44,7 @@ engine_alignment <- function(graph, labels, k, n_top = 0, run = new_run(verbose 
 
 engine_markers <- function(expression, labels, test, run, label) {
   species <- list(expression = expression, labels = labels$labels, n_labels = labels$n_labels, test = test)
-  run_job(markers_start(species, run$threads, run$memory), run, label)
+  run_job(markers_start(species, run$threads, run$memory), run, label, label)
 }
 
 # scores: rows of engine_alignment(), the pairs of types to look at. Genes of the table are rows of the counts.

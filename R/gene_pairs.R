@@ -10,7 +10,7 @@
 #'   `min_score`.
 #' @param min_score Smallest alignment score of the types (0 to 1).
 #' @param min_weight Smallest SAM weight of a gene (0 to 1).
-#' @param max_pairs Largest number of pairs of genes per pair of types, before the filter by p-value.
+#' @param max_pairs Largest number of pairs of genes per pair of types, before the filter by p-value; `Inf`: all.
 #' @param max_pval Both genes must have a p-value below this (not adjusted), see [cluster_markers()].
 #' @param test `"tie_corrected"` or `"reference"`, as in [cluster_markers()].
 #' @param direction `"enriched"`: pairs both types express. `"divergent"`: pairs that one type expresses and the other
@@ -37,7 +37,7 @@ gene_pairs <- function(sm, by, types = NULL, min_score = 0.1, min_weight = 0.2, 
     min_weight = check_number(min_weight, "min_weight", min = 0),
     # A gene must be above its mean in more than this share of the cells of the type, as in the reference.
     min_fraction = 0.05,
-    max_pairs = check_number(max_pairs, "max_pairs", min = 1, integer = TRUE),
+    max_pairs = if (identical(max_pairs, Inf)) Inf else check_number(max_pairs, "max_pairs", min = 1, integer = TRUE),
     max_pval = check_number(max_pval, "max_pval", min = 0),
     test = check_choice(test, c("tie_corrected", "reference"), "test"),
     direction = check_choice(direction, c("enriched", "divergent"), "direction")
@@ -47,10 +47,11 @@ gene_pairs <- function(sm, by, types = NULL, min_score = 0.1, min_weight = 0.2, 
   labels <- keep_species(resolve_labels(by, sm$cells, sm$species), NULL, sm$species)
   wanted <- wanted_types(types, labels, sm$species)
   own <- species_labels(labels, sm$cells, sm$species)
-  pass <- final_pass(sm)
-  scores <- engine_alignment(pass$graph, own, pass$k)
-  if (!is.null(wanted)) scores <- among_types(scores, wanted, own)
+  warn_single_types(own)
   run <- new_run(threads, result_memory(sm), verbose)
+  pass <- final_pass(sm)
+  scores <- engine_alignment(pass$graph, own, pass$k, 0, run)
+  if (!is.null(wanted)) scores <- among_types(scores, wanted, own)
   index <- result_index(sm)
   parts <- lapply(sm$species, function(id) annotated_species(sm, id, own[[id]], index, counts, run))
   homology <- refined_homology(sm, index)
@@ -62,6 +63,17 @@ gene_pairs <- function(sm, by, types = NULL, min_score = 0.1, min_weight = 0.2, 
     "pval_a", "pval_b", "padj_a", "padj_b", "rank"
   )
   pairs[columns]
+}
+
+# A type is compared with the other types of its species; without any, no gene has a small p-value.
+warn_single_types <- function(labels) {
+  single <- names(labels)[vapply(labels, function(one) one$n_labels == 1L, logical(1))]
+  if (length(single) > 0) {
+    samap_warn(
+      "one_cluster", paste0("Only one type in species ", enumerate(quoted(single)), ": it has no gene pairs."),
+      argument = "by", species = single, remedy = "Give labels with two or more types per species."
+    )
+  }
 }
 
 # Normalised expression, weights and labels of a species; one that is left out has no labels.
@@ -105,6 +117,12 @@ wanted_types <- function(types, labels, species) {
   check_columns(types, columns, "types")
   types <- as.data.frame(lapply(as.data.frame(types)[columns], as.character))
   check_known_species(c(types$species_a, types$species_b), species, "types")
+  if (any(types$species_a == types$species_b)) {
+    samap_abort(
+      "argument", "`types` pairs two types of one species.", argument = "types",
+      remedy = "Gene pairs are between species: `species_a` and `species_b` must differ."
+    )
+  }
   at_a <- type_position(types$species_a, types$type_a, labels$types)
   at_b <- type_position(types$species_b, types$type_b, labels$types)
   unknown <- c(types$type_a[is.na(at_a)], types$type_b[is.na(at_b)])

@@ -58,10 +58,18 @@ homology_from_pairs <- function(df, row_max_filter = 0) {
 homology_from_blast <- function(dir, species, names = NULL, evalue = 1e-6, row_max_filter = 0.25) {
   check_number(evalue, "evalue", min = 0, infinite = TRUE)
   check_number(row_max_filter, "row_max_filter", min = 0, max = 1)
-  check_blast_arguments(dir, species, names)
+  check_blast_folder(dir, "dir")
+  check_blast_arguments(species, names)
   tables <- blast_tables(dir, species)
   parts <- lapply(tables, read_blast_pair, evalue = evalue)
   edges <- do.call(rbind, lapply(parts, `[[`, "edges"))
+  if (nrow(edges) == 0) {
+    samap_abort(
+      "empty", "The BLAST tables have no reciprocal hits.", argument = "dir", species = species,
+      found = paste0("No pair of genes has an e-value of at most ", format(evalue), " in both directions."),
+      remedy = "Are the tables complete, do both use the same names, and is `evalue` large enough?"
+    )
+  }
   genes <- merge_gene_lists(lapply(parts, `[[`, "genes"))
   for (id in names(names)) {
     renamed <- rename_genes(edges, genes, id, names[[id]])
@@ -240,7 +248,8 @@ drop_within_species <- function(edges, argument) {
   edges <- edges[!within, , drop = FALSE]
   if (nrow(edges) == 0) {
     samap_abort(
-      "empty", paste0(backticked(argument), " has no pair of homologous genes between species."), argument = argument
+      "empty", paste0(backticked(argument), " has no pair of homologous genes between species."), argument = argument,
+      remedy = "Give one row per pair of homologous genes of two species."
     )
   }
   edges
@@ -248,11 +257,18 @@ drop_within_species <- function(edges, argument) {
 
 # ---- BLAST tables ------------------------------------------------------------
 
-check_blast_arguments <- function(dir, species, names) {
-  check_string(dir, "dir")
+check_blast_folder <- function(dir, argument) {
+  check_string(dir, argument)
   if (!dir.exists(dir)) {
-    samap_abort("io", "`dir` is not a folder.", argument = "dir", found = paste0("Looked for ", quoted(dir), "."))
+    samap_abort(
+      "io", paste0(backticked(argument), " is not a folder."), argument = argument,
+      found = paste0("Looked for ", quoted(dir), "."),
+      remedy = "Give the path of the folder that holds the BLAST tables."
+    )
   }
+}
+
+check_blast_arguments <- function(species, names) {
   if (!is.character(species) || length(species) < 2L) {
     samap_abort(
       "argument", "`species` must be a character vector of two or more species ids.",
@@ -358,6 +374,7 @@ rename_genes <- function(edges, genes, species, table) {
 # What `samap(homology =)` accepts, as a homology between the given species.
 as_homology <- function(x, species) {
   if (is.character(x) && length(x) == 1L && !is.na(x)) {
+    check_blast_folder(x, "homology")
     return(homology_from_blast(x, species))
   }
   if (!is.data.frame(x)) {

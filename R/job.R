@@ -6,13 +6,15 @@ new_run <- function(threads = NULL, memory = samap_defaults()$memory, verbose = 
   run <- new.env(parent = emptyenv())
   run$threads <- resolve_threads(threads)
   run$memory <- as.double(memory)
-  run$verbose <- isTRUE(verbose) && !isTRUE(getOption("knitr.in.progress"))
+  run$verbose <- check_flag(verbose, "verbose") && !isTRUE(getOption("knitr.in.progress"))
   run$phases <- list()
   run$choices <- list()
   run
 }
 
-run_job <- function(outcome, run, label) {
+# species: whose data the job works on, for its errors.
+run_job <- function(outcome, run, label, species = NULL) {
+  if (identical(label, sole_species)) label <- "sam"
   job <- rust_value(outcome)
   on.exit(job_cancel(job), add = TRUE)
   bar <- new_bar(label, run$verbose)
@@ -26,7 +28,7 @@ run_job <- function(outcome, run, label) {
     Sys.sleep(pause)
     pause <- min(2 * pause, 0.05)
   }
-  result <- rust_value(job_result(job))
+  result <- rust_value(job_result(job), species)
   record(run, label, result)
   result$value
 }
@@ -57,7 +59,9 @@ run_phases <- function(run) {
 
 run_choices <- function(run) {
   empty <- data.frame(step = character(), what = character(), chosen = character(), reason = character())
-  unique(do.call(rbind, c(list(empty), run$choices)))
+  choices <- unique(do.call(rbind, c(list(empty), run$choices)))
+  rownames(choices) <- NULL
+  choices
 }
 
 # One bar per phase, so that the ETA is that of the phase on show.
@@ -83,11 +87,11 @@ draw_bar <- function(bar, state) {
       name = paste0(bar$label, ": ", state$phase),
       total = if (known) state$total else NA,
       format = if (known) "{cli::pb_name} {cli::pb_bar} {cli::pb_percent} | ETA {cli::pb_eta}",
-      .auto_close = FALSE
+      # cli ends a bar that reaches its total, but the phase is over only when the engine says so.
+      .auto_close = FALSE, auto_terminate = FALSE
     )
   }
-  # cli closes a bar that reaches its total, but the phase is over only when the engine says so.
-  cli::cli_progress_update(set = min(state$step, max(state$total - 1, 0)), id = bar$id)
+  cli::cli_progress_update(set = state$step, id = bar$id)
 }
 
 close_bar <- function(bar) {

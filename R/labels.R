@@ -25,7 +25,7 @@ resolve_labels <- function(by, cells, species, argument = "by") {
 
 # Per species, a column name or a vector of labels.
 label_sources <- function(by, species, argument) {
-  if (is.character(by) && length(by) == 1L && is.null(names(by)) && !is.na(by)) {
+  if (is_column_name(by)) {
     return(setNames(rep(list(by), length(species)), species))
   }
   if (!is_named_source(by)) {
@@ -47,6 +47,8 @@ label_sources <- function(by, species, argument) {
   as.list(by)[intersect(species, names(by))]
 }
 
+is_column_name <- function(by) is.character(by) && length(by) == 1L && is.null(names(by)) && !is.na(by)
+
 is_named_source <- function(by) {
   (is.character(by) || is.list(by)) && !is.data.frame(by) && length(by) > 0 && !is.null(names(by))
 }
@@ -55,7 +57,7 @@ label_values <- function(source, cells, rows, species, argument) {
   if (is.character(source) && length(source) == 1L) {
     return(label_column(source, cells, rows, species, argument))
   }
-  label_vector(source, cells$barcode[rows], species, argument)
+  label_vector(source, cells[rows, , drop = FALSE], species, argument)
 }
 
 label_column <- function(column, cells, rows, species, argument) {
@@ -64,10 +66,10 @@ label_column <- function(column, cells, rows, species, argument) {
     metadata <- cells[rows, setdiff(names(cells), c("cell", "species", "barcode")), drop = FALSE]
     there <- names(metadata)[!vapply(metadata, function(x) all(is.na(x)), logical(1))]
     samap_abort(
-      "key", paste0("Species ", quoted(species), " has no metadata column ", quoted(column), "."),
+      "key", paste0(the_species_first(species), " has no metadata column ", quoted(column), "."),
       argument = argument, species = species,
       found = if (length(there) > 0) paste0("It has ", enumerate(quoted(there), 10L), ".") else "It has no metadata.",
-      remedy = paste0(
+      remedy = if (is_sole(species)) "Labels can also be given as a vector." else paste0(
         "Columns may differ: `", argument, " = c(", species, " = \"...\")`; labels can also be given as vectors: `",
         argument, " = list(", species, " = labels)`."
       )
@@ -76,12 +78,13 @@ label_column <- function(column, cells, rows, species, argument) {
   values
 }
 
-# Labels given as a vector: by barcode where its names are barcodes, else by position.
-label_vector <- function(values, barcodes, species, argument) {
+# Labels given as a vector: by name where it has names (barcodes, or the ids of the result), else by position.
+label_vector <- function(values, cells, species, argument) {
+  barcodes <- cells$barcode
   if (!is.atomic(values) || length(values) != length(barcodes)) {
     samap_abort(
       "shape",
-      paste0("The labels of species ", quoted(species), " in ", backticked(argument), " do not fit its cells."),
+      paste0("The labels of ", the_species(species), " in ", backticked(argument), " do not fit its cells."),
       argument = argument, species = species,
       found = paste0(
         "It has ", count_of(length(barcodes), "cell"), "; the labels are ",
@@ -90,6 +93,9 @@ label_vector <- function(values, barcodes, species, argument) {
       remedy = "One label per cell, in the order of the cells (NA: no label)."
     )
   }
+  if (!is.null(cells$cell) && all(cells$cell %in% names(values))) {
+    return(values[match(cells$cell, names(values))])
+  }
   if (is.null(names(values)) || anyDuplicated(barcodes)) {
     return(values)
   }
@@ -97,7 +103,7 @@ label_vector <- function(values, barcodes, species, argument) {
   if (anyNA(at)) {
     samap_abort(
       "names",
-      paste0("The labels of species ", quoted(species), " in ", backticked(argument), " are not named by barcodes."),
+      paste0("The labels of ", the_species(species), " in ", backticked(argument), " are not named by barcodes."),
       argument = argument, species = species,
       found = paste0("No label for ", quoted(barcodes[is.na(at)][[1]]), "."),
       remedy = "Name the labels by barcode, or use `unname()` if they are in the order of the cells."

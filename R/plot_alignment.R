@@ -15,7 +15,16 @@
 #' @export
 plot_alignment <- function(x, by = NULL, min_score = 0, values = NULL, ...) {
   check_number(min_score, "min_score", min = 0, max = 1)
-  if (inherits(x, "samap")) x <- alignment_scores(x, by, ...)
+  if (!is.null(values)) check_flag(values, "values")
+  if (inherits(x, "samap")) {
+    x <- alignment_scores(x, by, ...)
+  } else if (!is.null(by) || ...length() > 0) {
+    samap_abort(
+      "argument", "`by` and further arguments need a result of `samap()` as `x`.",
+      argument = if (is.null(by)) "..." else "by", found = paste0("`x` is ", describe(x), "."),
+      remedy = "Give them to `alignment_scores()` instead."
+    )
+  }
   scores <- check_scores(x)
   scores <- drop_weak_types(scores, min_score)
   pairs <- split(scores, species_pair(scores$species_a, scores$species_b), drop = TRUE)

@@ -17,6 +17,8 @@ plot_embedding <- function(sm, by = NULL, split = FALSE, size = NULL, alpha = 0.
   check_result(sm)
   check_flag(split, "split")
   check_number(alpha, "alpha", min = 0, max = 1)
+  if (!is.null(size)) check_number(size, "size", min = 0)
+  if (!is.null(label)) check_flag(label, "label")
   cells <- plot_cells(sm, by)
   if (is.null(size)) size <- max(0.2, min(1.5, 60 / sqrt(nrow(cells))))
   n_groups <- nlevels(cells$group)
@@ -45,13 +47,16 @@ plot_cells <- function(sm, by) {
   single <- inherits(sm, "samap_sam")
   cells <- data.frame(x = coordinates[, 1], y = coordinates[, 2], row.names = NULL)
   if (!single) cells$species <- factor(sm$cells$species, levels = sm$species)
-  if (is.null(by) && !single || identical(by, "species")) {
+  if (!single && (is.null(by) || identical(by, "species"))) {
     cells$group <- cells$species
     return(cells)
   }
   if (is.null(by)) by <- "samap_leiden"
-  table <- if (single) one_species_cells(sm) else sm$cells
-  labels <- resolve_labels(by, table, if (single) "x" else sm$species)
+  labels <- if (single) {
+    resolve_labels(sole_labels(by), one_species_cells(sm), sole_species)
+  } else {
+    resolve_labels(by, sm$cells, sm$species)
+  }
   cells$group <- factor(labels$label, levels = unique(labels$types$type))
   cells
 }

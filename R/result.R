@@ -22,7 +22,7 @@ new_samap <- function(inputs, settings, fits, groups, mapped, from, run) {
     options = settings[setdiff(names(settings), "device")],
     timings = NULL, choices = NULL, provenance = provenance(inputs, settings, run)
   ), class = "samap")
-  sm$alignment <- species_alignment(sm)
+  sm$alignment <- species_alignment(sm, run)
   sm
 }
 
@@ -66,12 +66,12 @@ provenance <- function(inputs, settings, run) {
 n_passes <- function(sm) sm$passes[[length(sm$passes)]]$iteration
 
 # Mean alignment of the cells per pair of species: the alignment score with the species as the only type of each.
-species_alignment <- function(sm) {
+species_alignment <- function(sm, run) {
   pass <- final_pass(sm)
   labels <- lapply(unname(split(sm$cells$species, factor(sm$cells$species, sm$species))), function(cells) {
     list(labels = rep(1L, length(cells)), n_labels = 1L, n_cells = length(cells))
   })
-  scores <- engine_alignment(pass$graph, labels, pass$k)
+  scores <- engine_alignment(pass$graph, labels, pass$k, 0, run)
   data.frame(
     species_a = sm$species[scores$species_a], species_b = sm$species[scores$species_b],
     score = (scores$score_ab + scores$score_ba) / 2
@@ -85,6 +85,12 @@ find_pass <- function(sm, iteration) {
   if (identical(iteration, "final")) {
     return(final_pass(sm))
   }
+  if (is.character(iteration)) {
+    samap_abort(
+      "argument", "`iteration` must be \"final\" or the number of a pass.", argument = "iteration",
+      found = paste0("It is ", describe(iteration), ".")
+    )
+  }
   wanted <- check_number(iteration, "iteration", min = 0, integer = TRUE)
   there <- vapply(sm$passes, function(pass) as.integer(pass$iteration), integer(1))
   at <- match(max(wanted, 1L), there)
@@ -92,7 +98,7 @@ find_pass <- function(sm, iteration) {
     samap_abort(
       "argument", paste0("The graph of pass ", wanted, " is not there."), argument = "iteration",
       found = paste0("Kept: ", enumerate(there), "; passes made: ", n_passes(sm), "."),
-      remedy = "`samap_control(keep_iterations = TRUE)` keeps all."
+      remedy = if (wanted < n_passes(sm)) "`samap_control(keep_iterations = TRUE)` keeps all."
     )
   }
   sm$passes[[at]]
@@ -379,7 +385,7 @@ need_counts <- function(x) {
 attach_counts <- function(sm, atlases) {
   check_result(sm)
   single <- inherits(sm, "samap_sam")
-  read <- if (single) list(x = read_atlas(atlases, "x")) else read_atlases(atlases)
+  read <- if (single) list(x = read_atlas(atlases, sole_species)) else read_atlases(atlases)
   now <- atlas_sizes(read)
   before <- sm$provenance$inputs
   same <- before$hash == now$hash[match(before$species, now$species)]

@@ -95,9 +95,9 @@ sam <- function(x,
   check_number(resolution, "resolution", min = 0)
   search <- knn_options(check_choice(knn, knn_methods, "knn"), control)
   run <- new_run(threads, control$memory, verbose)
-  atlas <- read_atlas(x, "x")
+  atlas <- read_atlas(x, sole_species)
   options["components"] <- list(read_reduction(x, reduction, ncol(atlas$counts)))
-  fitted <- fit_sam(atlas, "x", preprocess, options, search, run)
+  fitted <- fit_sam(atlas, sole_species, preprocess, options, search, run)
   fit <- fitted$fit
   fit$cells[["samap_leiden"]] <- leiden_clusters(fit$neighbor_index, resolution, options$seed)
   fit$options$resolution <- resolution

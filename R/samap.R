@@ -28,8 +28,8 @@
 #' @param backend `"auto"`, `"cpu"` or `"cuda"`; see [samap_devices()].
 #' @param knn Neighbour search: `"auto"` (exact up to `control$exact_limit` cells), `"exact"`, `"ivf"` or `"hnsw"`.
 #' @param from An earlier result on the same atlases and homology, to continue from (with its `keys`, unless others are
-#'   given). One pass continued by two is bit
-#'   for bit the same as three passes.
+#'   given; all other arguments are taken from the call, not from `from`, `resolutions` too). With the same arguments
+#'   one pass continued by two is bit for bit the same as three passes.
 #' @param fix_ids Where gene names differ between atlas and homology by a version suffix, by case or by `_` and `-`,
 #'   match them all the same. `FALSE`: only say so.
 #' @param threads Number of threads; `NULL`: `getOption("samap.threads")`, then `RAYON_NUM_THREADS`, then the
@@ -146,6 +146,7 @@ map_atlases <- function(inputs, settings, from, run) {
   groups <- setNames(lapply(species, function(id) {
     species_groups(keyed[[id]], fits[[id]]$fit, id, settings)
   }), species)
+  note_cap(groups, settings, run)
   index <- homology_index(inputs$homology$edges, inputs$atlases, inputs$homology$matched)
   parts <- setNames(lapply(species, function(id) {
     list(
@@ -200,6 +201,20 @@ species_groups <- function(labels, fit, species, settings) {
     )
   }
   labels
+}
+
+# Whether `max_neighborhood` cuts the neighbourhood budgets, which are the sizes of the groups.
+note_cap <- function(groups, settings, run) {
+  cap <- settings$mapping$max_neighborhood
+  if (is.infinite(cap)) {
+    return(invisible())
+  }
+  for (id in names(groups)[!unlist(settings$neigh_from_keys)]) {
+    largest <- max(tabulate(group_index(groups[[id]])))
+    chosen <- if (largest > cap) "capped" else "not capped"
+    reason <- paste0("the largest group has ", largest, " cells, the cap is ", cap)
+    note_choice(run, id, "neighbourhoods", chosen, reason)
+  }
 }
 
 # The homology graph as the engine takes it: genes that both the atlas and the homology have, per species in code-point

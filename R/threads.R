@@ -3,7 +3,7 @@
 # package check allow.
 resolve_threads <- function(threads = NULL) {
   if (!is.null(threads)) {
-    check_number(threads, "threads", min = 1, integer = TRUE)
+    check_number(threads, "threads", min = 1, max = 1024, integer = TRUE)
     return(as.integer(threads))
   }
   wanted <- positive_integer(getOption("samap.threads"))

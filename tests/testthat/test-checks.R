@@ -128,6 +128,9 @@ test_that("keys, labels and settings are checked", {
     show_condition(run(control = list()))
     show_condition(run(from = 1))
     show_condition(samap(two_species()$atlases, two_species()$homology, threads = 0))
+    show_condition(samap(two_species()$atlases, two_species()$homology, threads = 1e5))
+    show_condition(samap(two_species()$atlases, two_species()$homology, verbose = "no"))
+    show_condition(run(seed = 3e9))
     show_condition(samap_control(probe = 2))
   })
 })
@@ -138,6 +141,8 @@ test_that("what is asked of a result is checked", {
   expect_snapshot({
     show_condition(stitched_graph(1))
     show_condition(stitched_graph(sm, 2))
+    show_condition(stitched_graph(sm, 9))
+    show_condition(stitched_graph(sm, "first"))
     show_condition(alignment_scores(sm, "cluster"))
     show_condition(alignment_scores(sm, list(ha = 1:3)))
     show_condition(alignment_scores(sm, c(ha = "cell_type")))

@@ -86,3 +86,16 @@ test_that("three species work, also with labels for two of them", {
   two <- gene_pairs(sm, c(ha = "cell_type", z_f = "cell_type"), threads = 1, verbose = FALSE)
   expect_equal(two, pairs[pairs$species_a == "ha" & pairs$species_b == "z_f", ], ignore_attr = TRUE)
 })
+
+test_that("what cannot have gene pairs is said", {
+  sm <- finished()
+  by <- list(ha = rep("all", 90), mu = cell_metadata(sm)$cell_type[91:180])
+  expect_warning(
+    pairs <- gene_pairs(sm, by, threads = 1, verbose = FALSE), "\"ha\"", class = "samap_warning_one_cluster"
+  )
+  expect_identical(nrow(pairs), 0L)
+  types <- data.frame(species_a = "ha", type_a = "type1", species_b = "ha", type_b = "type2")
+  expect_error(gene_pairs(sm, "cell_type", types = types), "one species", class = "samap_error_argument")
+  all <- gene_pairs(sm, "cell_type", max_pairs = Inf, threads = 1, verbose = FALSE)
+  expect_identical(all, gene_pairs(sm, "cell_type", threads = 1, verbose = FALSE))
+})

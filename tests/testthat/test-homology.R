@@ -96,6 +96,7 @@ test_that("missing and truncated tables are errors that name the file", {
   writeLines(c(blast_row("g1", "h1", 1e-30, 40), "g1\th1\t9"), file.path(dir, "ab", "a_to_b.txt"))
   expect_error(homology_from_blast(dir, c("a", "b")), "a_to_b.txt", class = "samap_error_parse")
   dir <- blast_folder()
+  expect_error(homology_from_blast(dir, c("a", "b"), evalue = 1e-99), class = "samap_error_empty")
   file.remove(file.path(dir, "ab", "b_to_a.txt"))
   expect_error(homology_from_blast(dir, c("a", "b")), "Only one direction", class = "samap_error_io")
   expect_error(homology_from_blast(dir, c("a", "b"), names = list(fish = names)), class = "samap_error_species")

@@ -55,3 +55,45 @@ test_that("what a job did is recorded", {
   expect_identical(run_phases(run)$step, "human")
   expect_identical(run_choices(run)$chosen, "exact")
 })
+
+test_that("an error of the engine says whose data it was", {
+  # No gene varies.
+  counts <- matrix(1, 85, 30, dimnames = list(paste0("g", 1:85), NULL))
+  data <- two_species()
+  data$atlases$mu <- counts
+  error <- tryCatch(quiet_samap(data, n_iterations = 1), error = identity)
+  expect_s3_class(error, "samap_error_argument")
+  expect_identical(error$species, "mu")
+  expect_identical(error$argument, "atlases")
+  expect_match(conditionMessage(error), "mu")
+  error <- tryCatch(sam(counts, verbose = FALSE), error = identity)
+  expect_identical(error$argument, "x")
+})
+
+test_that("Ctrl-C stops samap() within seconds as an interrupt, and the session goes on", {
+  skip_on_cran()
+  skip_on_os("windows")
+  folder <- withr::local_tempdir()
+  script <- file.path(folder, "script.R")
+  writeLines(c(
+    sprintf("library(samap, lib.loc = %s)", deparse(dirname(system.file(package = "samap")))),
+    sprintf("setwd(%s)", deparse(folder)),
+    "data <- samap_example('pancreas')",
+    "writeLines(as.character(Sys.getpid()), 'starting'); file.rename('starting', 'started')",
+    "run <- function() { samap(data$atlases, data$homology, verbose = FALSE); 'finished' }",
+    "end <- tryCatch(run(), interrupt = function(i) 'interrupt')",
+    "small <- samap_example('pancreas-small')$atlases$mouse",
+    "writeLines(c(end, class(sam(small, verbose = FALSE))), 'ending'); file.rename('ending', 'ended')"
+  ), script)
+  wait_for <- function(file, seconds) {
+    start <- proc.time()[["elapsed"]]
+    while (!file.exists(file.path(folder, file)) && proc.time()[["elapsed"]] < start + seconds) Sys.sleep(0.05)
+    readLines(file.path(folder, file))
+  }
+  r <- file.path(R.home("bin"), "R")
+  system2(r, c("--vanilla", "--slave", "-f", shQuote(script)), wait = FALSE, stdout = FALSE, stderr = FALSE)
+  process <- as.integer(wait_for("started", 60))
+  Sys.sleep(1)
+  tools::pskill(process, tools::SIGINT)
+  expect_identical(wait_for("ended", 20), c("interrupt", "samap_sam"))
+})

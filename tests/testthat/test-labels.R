@@ -21,3 +21,18 @@ test_that("label vectors go by barcode where they are named, else by position", 
   expect_identical(resolve_labels(by, cells, c("a", "b"))$label, c("a", "b", "c", "p", "q"))
   expect_error(resolve_labels(list(a = c(z = "c", x = "a", w = "b")), cells, c("a", "b")), class = "samap_error_names")
 })
+
+test_that("label vectors may be named by cell ids, also where barcodes repeat", {
+  ids <- data.frame(cell = c("a_x", "a_x-1", "a_y"), species = "a", barcode = c("x", "x", "y"))
+  by <- list(a = c(a_y = "r", `a_x-1` = "q", a_x = "p"))
+  expect_identical(resolve_labels(by, ids, "a")$label, c("p", "q", "r"))
+})
+
+test_that("a column that a species lacks keeps its type", {
+  day <- as.Date("2026-01-02")
+  joined <- bind_frames(list(
+    data.frame(n = 1:2), data.frame(day = day, size = factor("big", levels = c("small", "big"), ordered = TRUE))
+  ))
+  expect_identical(joined$day, as.Date(c(NA, NA, "2026-01-02")))
+  expect_identical(as.character(joined$size), c(NA, NA, "big"))
+})

@@ -32,6 +32,7 @@ test_that("alignment is drawn as a heatmap with matches on the diagonal", {
   expect_identical(matches$row, matches$column)
   expect_match(plot$labels$fill, "0-1")
   builds(plot_alignment(alignment_scores(sm, "cell_type"), min_score = 0.1))
+  expect_error(plot_alignment(alignment_scores(sm, "cell_type"), "batch"), class = "samap_error_argument")
   builds(plot_alignment(quiet_samap(three_species(), n_iterations = 1), "cell_type"))
 })
 
@@ -41,4 +42,5 @@ test_that("one species is drawn by its clusters", {
   fit <- run_umap(fit, n_epochs = 20, threads = 1, verbose = FALSE)
   builds(plot(fit))
   builds(plot(fit, by = "cell_type"))
+  builds(plot(fit, by = fit$cells$cell_type))
 })

@@ -74,3 +74,16 @@ test_that("formals agree with the engine's defaults", {
   expect_equal(eval(formals(samap_control)$memory), defaults$memory)
   expect_equal(first(samap, "knn"), defaults$knn$method)
 })
+
+test_that("errors of sam() speak of its own argument", {
+  fit <- sam(planted_atlas(1), threads = 1, verbose = FALSE)
+  expect_snapshot({
+    show_condition(sam(1))
+    show_condition(sam(planted_atlas(1)$counts[, 1:3]))
+    show_condition(cluster_markers(fit, "cluster"))
+    show_condition(cluster_markers(fit, rep("all", 90)))
+  })
+  expect_identical(unique(run_info(fit)$step), "sam")
+  by <- factor(rep(c("u", NA, "v"), 30))
+  expect_identical(unique(cluster_markers(fit, by, threads = 1, verbose = FALSE)$type), c("u", "v"))
+})

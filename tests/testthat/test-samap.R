@@ -119,6 +119,7 @@ test_that("dense, sparse, triplet, list, Seurat and SingleCellExperiment inputs 
       x
     },
     sparse = function(atlas) atlas$counts,
+    table = function(atlas) structure(as.matrix(atlas$counts), class = "table"),
     triplet = function(atlas) methods::as(atlas$counts, "TsparseMatrix"),
     rows = function(atlas) methods::as(atlas$counts, "RsparseMatrix")
   )
@@ -239,4 +240,14 @@ test_that("a result without counts says what to do, and takes them back", {
 
 test_that("progress is shown only when it is wanted", {
   expect_silent(quiet_samap(two_species(), n_iterations = 1))
+})
+
+test_that("it is recorded whether neighbourhoods were capped", {
+  capped <- function(...) {
+    info <- run_info(quiet_samap(two_species(), keys = "cell_type", n_iterations = 1, ...))
+    info$chosen[info$what == "neighbourhoods" & info$kind == "choice"]
+  }
+  expect_identical(capped(control = samap_control(max_neighborhood = 5)), c("capped", "capped"))
+  expect_identical(capped(control = samap_control(max_neighborhood = 30), neigh_from_keys = c(mu = TRUE)), "not capped")
+  expect_length(capped(), 0L)
 })

@@ -45,7 +45,7 @@ test_tools() {
   need_command pkg-config pkg-config
   # The fixtures of the Rust tests are HDF5 files; the package itself does not link HDF5.
   pkg-config --exists hdf5 2>/dev/null || need_package libhdf5-dev
-  need_r testthat lintr withr vdiffr Seurat SeuratObject SingleCellExperiment SummarizedExperiment
+  need_r testthat lintr withr SeuratObject SingleCellExperiment SummarizedExperiment
 }
 
 case $level in

@@ -8,34 +8,33 @@ use extendr_api::prelude::*;
 use samap_core::io::blast::{BlastOptions, PairEdges, read_blast, reciprocal_edges};
 use std::path::PathBuf;
 
-/// Reads the tables of both directions: `list(genes_a, genes_b, gene_a, gene_b, weight, self_hits)`, where `gene_a` and
+/// Reads the tables of both directions: `list(genes_a, genes_b, gene_a, gene_b, weight)`, where `gene_a` and
 /// `gene_b` are positions in the sorted names of all genes that the tables mention.
 #[extendr]
 fn blast_start(forward: String, backward: String, evalue: f64, threads: i32, memory: f64) -> Robj {
     outcome(|| {
         let options = BlastOptions { max_evalue: evalue };
         Job::start(threads, memory, vec![], move |ctx| {
-            let (pairs, self_hits) = ctx.phase("BLAST tables", 2, || {
+            let pairs = ctx.phase("BLAST tables", 2, || {
                 let ab = read_blast(&PathBuf::from(forward), &options, ctx)?;
                 ctx.advance(1)?;
                 let ba = read_blast(&PathBuf::from(backward), &options, ctx)?;
                 ctx.advance(1)?;
-                Ok((reciprocal_edges(&ab, &ba), ab.self_hits + ba.self_hits))
+                Ok(reciprocal_edges(&ab, &ba))
             })?;
-            Ok(Box::new(move || Ok(pairs_to_r(pairs, self_hits))) as Pack)
+            Ok(Box::new(move || Ok(pairs_to_r(pairs))) as Pack)
         })
     })
 }
 
-fn pairs_to_r(pairs: PairEdges, self_hits: usize) -> Robj {
+fn pairs_to_r(pairs: PairEdges) -> Robj {
     let weight: Vec<f64> = pairs.edges.iter().map(|edge| edge.2).collect();
     list!(
         gene_a = indices_to_r(pairs.edges.iter().map(|edge| edge.0)),
         gene_b = indices_to_r(pairs.edges.iter().map(|edge| edge.1)),
         weight = weight,
         genes_a = pairs.genes_a,
-        genes_b = pairs.genes_b,
-        self_hits = self_hits as f64
+        genes_b = pairs.genes_b
     )
     .into()
 }

@@ -1,6 +1,6 @@
 //! Preprocessing, SAM and the loadings of one species.
 
-use crate::convert::{SparseSlots, indices_to_r, matrix_from_r, matrix_to_r, neighbours_to_r, rows_to_r};
+use crate::convert::{SparseSlots, indices_to_r, matrix_to_r, neighbours_to_r, rows_to_r};
 use crate::error::{outcome, wrong};
 use crate::job::{Job, Pack};
 use crate::options;
@@ -88,23 +88,9 @@ fn loadings_start(pointer: Robj, weights: Robj, loadings: Robj, seed: f64, threa
     })
 }
 
-/// Loadings as an R matrix, genes × components.
-#[extendr]
-fn loadings_matrix(pointer: Robj) -> Robj {
-    outcome(|| Ok(matrix_to_r(held::<Loadings>("pointer", &pointer)?.view())))
-}
-
-/// Loadings from an R matrix, genes × components.
-#[extendr]
-fn loadings_from_matrix(matrix: Robj) -> Robj {
-    outcome(|| Ok(ExternalPtr::new(Loadings::new(matrix_from_r("loadings", &matrix)?)).into()))
-}
-
 extendr_module! {
     mod sam;
     fn expression_start;
     fn sam_start;
     fn loadings_start;
-    fn loadings_matrix;
-    fn loadings_from_matrix;
 }

@@ -103,7 +103,7 @@ fn dispersions() {
         let x = golden.expression(&format!("{species}/preprocess/X"));
         let neighbours = neighbours(&golden.graph(&format!("{species}/sam/connectivities")));
         for (name, mode) in MODES {
-            let (weights, _) = dispersion_ranking(&x, &neighbours, 50, mode).unwrap();
+            let (weights, _) = dispersion_ranking(&x, &neighbours, 50, mode, &Context::default()).unwrap();
             let expected = golden.f64s(&format!("{species}/sam/dispersion_ranking/{name}"));
             let error = relative_error(&weights, &expected);
             assert!(error < 1e-10, "{species} {name}: {error}");

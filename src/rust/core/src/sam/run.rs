@@ -125,6 +125,18 @@ struct Plan {
     sparse: bool,
 }
 
+/// A mean of values that may be negative is no scale: the root mean square takes its place, and the caller is told.
+fn mode_for(x: &Expression, wanted: WeightMode, ctx: &Context) -> WeightMode {
+    let negative = || with_expression!(x, matrix => matrix.data().iter().any(|&value| value < 0.0));
+    if wanted != WeightMode::Dispersion || !negative() {
+        return wanted;
+    }
+    let reason = "some values are negative, and variance / mean needs a mean that is not";
+    ctx.choose("weight_mode", "rms", reason);
+    ctx.warn(format!("weight_mode \"rms\" is used instead of \"dispersion\": {reason}"));
+    WeightMode::Rms
+}
+
 /// Coordinates of the cells and the loadings they came from.
 struct Coordinates {
     scores: Array2<f32>,
@@ -156,6 +168,7 @@ impl Plan {
 
     fn run(&self, data: &Preprocessed, options: &SamOptions, ctx: &Context) -> Result<SamResult> {
         let x = data.for_dispersions();
+        let mode = mode_for(x, options.weight_mode, ctx);
         let mut weights = vec![1.0; x.genes()];
         let mut ranking = first_ranking(data);
         let mut per_iteration = Vec::new();
@@ -168,7 +181,7 @@ impl Plan {
                 None => self.coordinates(data, &genes, &weights, options, ctx)?,
             };
             let neighbours = search_self(coordinates.scores.view(), self.k, options.metric, &options.knn, ctx)?;
-            let (new, dispersions) = dispersion_ranking(x, &neighbours, options.num_norm_avg, self.mode(x, options))?;
+            let (new, dispersions) = dispersion_ranking(x, &neighbours, options.num_norm_avg, mode, ctx)?;
             let change = root_mean_square_difference(&new, &weights);
             per_iteration.push(new.clone());
             ctx.advance(1)?;
@@ -190,15 +203,6 @@ impl Plan {
             }
             ranking = new.clone();
             weights = new;
-        }
-    }
-
-    /// A mean of values that may be negative is no scale: the root mean square takes its place.
-    fn mode(&self, x: &Expression, options: &SamOptions) -> WeightMode {
-        let negative = with_expression!(x, matrix => matrix.data().iter().any(|&value| value < 0.0));
-        match options.weight_mode {
-            WeightMode::Dispersion if negative => WeightMode::Rms,
-            mode => mode,
         }
     }
 

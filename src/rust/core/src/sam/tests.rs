@@ -134,14 +134,14 @@ fn dispersions_by_hand() {
     // Two cells that are each their only neighbour: averages are the values.
     let x = expression(&[vec![1.0, 2.0, 0.0], vec![3.0, 2.0, 0.0]]);
     let neighbours = Neighbours { k: 1, indices: vec![0, 1], distances: vec![0.0; 2] };
-    let of = |mode| dispersion_ranking(&x, &neighbours, 1, mode).unwrap();
+    let ctx = Context::default();
+    let ranked = |top, mode| dispersion_ranking(&x, &neighbours, top, mode, &ctx).unwrap();
+    let of = |mode| ranked(1, mode);
     assert_eq!(of(WeightMode::Variance), (vec![1.0, 0.0, 0.0], vec![1.0, 0.0, 0.0]));
     assert_eq!(of(WeightMode::Dispersion).1, vec![0.5, 0.0, 0.0]);
     assert!((of(WeightMode::Rms).1[0] - 1.0 / 5f64.sqrt()).abs() < 1e-15);
     // A mean over more dispersions than vary cuts the largest one.
-    assert_eq!(dispersion_ranking(&x, &neighbours, 2, WeightMode::Variance).unwrap().0, vec![1.0, 0.0, 0.0]);
-    assert!(
-        dispersion_ranking(&x, &Neighbours { k: 1, indices: vec![0, 2], distances: vec![0.0; 2] }, 1, WeightMode::Rms)
-            .is_err()
-    );
+    assert_eq!(ranked(2, WeightMode::Variance).0, vec![1.0, 0.0, 0.0]);
+    let elsewhere = Neighbours { k: 1, indices: vec![0, 2], distances: vec![0.0; 2] };
+    assert!(dispersion_ranking(&x, &elsewhere, 1, WeightMode::Rms, &ctx).is_err());
 }

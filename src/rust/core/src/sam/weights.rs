@@ -5,7 +5,7 @@
 use crate::knn::Neighbours;
 use crate::simd::vectorised;
 use crate::sparse::{Expression, row};
-use crate::{Error, Result, with_expression};
+use crate::{Context, Error, Result, with_expression};
 use rayon::prelude::*;
 use sprs::SpIndex;
 
@@ -35,18 +35,19 @@ const BLOCKS: usize = 32;
 /// Weights in [0, 1] and dispersions per gene (those by mean in the mode `Combined`).
 ///
 /// # Errors
-/// [`Error::Shape`] when the neighbours are not those of the cells.
+/// [`Error::Shape`] when the neighbours are not those of the cells; [`Error::Cancelled`].
 pub fn dispersion_ranking(
     x: &Expression,
     neighbours: &Neighbours,
     num_norm_avg: usize,
     mode: WeightMode,
+    ctx: &Context,
 ) -> Result<(Vec<f64>, Vec<f64>)> {
     let n = x.cells();
     if neighbours.cells() != n || neighbours.indices.iter().any(|&j| j as usize >= n) {
         return Err(Error::shape("dispersions", format!("neighbours of {n} cells"), format!("{}", neighbours.cells())));
     }
-    let sums = sums_of_averages(x, neighbours);
+    let sums = sums_of_averages(x, neighbours, ctx)?;
     let count = n.max(1) as f64;
     let mean: Vec<f64> = sums.first.iter().map(|s| s / count).collect();
     let square: Vec<f64> = sums.second.iter().map(|s| s / count).collect();
@@ -83,7 +84,7 @@ fn weights_of(dispersions: &[f64], top: usize) -> Vec<f64> {
     dispersions.iter().map(|d| (d.min(limit) / largest).sqrt()).collect()
 }
 
-fn sums_of_averages(x: &Expression, neighbours: &Neighbours) -> Sums {
+fn sums_of_averages(x: &Expression, neighbours: &Neighbours, ctx: &Context) -> Result<Sums> {
     let (n, g) = (x.cells(), x.genes());
     let cells = n.div_ceil(BLOCKS).max(64);
     let partial: Vec<Sums> = (0..n.div_ceil(cells))
@@ -92,20 +93,23 @@ fn sums_of_averages(x: &Expression, neighbours: &Neighbours) -> Sums {
             let mut sums = Sums { first: vec![0.0; g], second: vec![0.0; g] };
             let mut total = vec![0.0; g];
             for i in block * cells..((block + 1) * cells).min(n) {
+                if i % 64 == 0 {
+                    ctx.check()?;
+                }
                 vectorised(
                     #[inline(always)]
                     || add_average(x, neighbours.of(i).0, &mut total, &mut sums),
                 );
             }
-            sums
+            Ok(sums)
         })
-        .collect();
+        .collect::<Result<_>>()?;
     let mut out = Sums { first: vec![0.0; g], second: vec![0.0; g] };
     for sums in &partial {
         out.first.iter_mut().zip(&sums.first).for_each(|(a, b)| *a += b);
         out.second.iter_mut().zip(&sums.second).for_each(|(a, b)| *a += b);
     }
-    out
+    Ok(out)
 }
 
 /// Adds the average of some cells and its square; `total` is all zero before and after.

@@ -9,17 +9,23 @@ samap_devices <- function() {
   as.data.frame(devices_())
 }
 
-# The device for a `backend`. The engine runs on the CPU; another device asked for by name is an error that says why
-# not.
-resolve_backend <- function(backend) {
+# The device a run takes for a `backend`, and why, in its record. A device asked for by name that cannot be used is an
+# error that says why not.
+resolve_backend <- function(backend, run) {
   backend <- check_choice(backend, c("auto", "cpu", "cuda"), "backend")
-  if (backend != "cuda") {
+  if (backend == "cpu") {
     return("cpu")
   }
   devices <- samap_devices()
-  samap_abort(
-    "device", "The device \"cuda\" cannot be used.", argument = "backend",
-    found = paste0("The engine says: ", devices$reason[devices$device == "cuda"], "."),
-    remedy = "`backend = \"cpu\"` gives the same results; `samap_devices()` lists what there is."
-  )
+  cuda <- devices[devices$device == "cuda", ]
+  if (backend == "cuda" && !cuda$available) {
+    samap_abort(
+      "device", "The device \"cuda\" cannot be used.", argument = "backend",
+      found = paste0("The engine says: ", cuda$reason, "."),
+      remedy = "`backend = \"cpu\"` computes the same; `samap_devices()` lists what there is."
+    )
+  }
+  chosen <- if (cuda$available) "cuda" else "cpu"
+  if (backend == "auto") note_choice(run, "samap", "device", chosen, cuda$reason)
+  chosen
 }

@@ -91,8 +91,8 @@ samap <- function(atlases, homology,
   check_flag(umap, "umap")
   check_flag(fix_ids, "fix_ids")
   if (!is.null(from)) check_samap(from, "from")
-  device <- resolve_backend(backend)
   run <- new_run(threads, control$memory, verbose)
+  run$backend <- resolve_backend(backend, run)
   atlases <- read_atlases(atlases)
   species <- names(atlases)
   seed <- check_number(seed, "seed", min = 0, integer = TRUE)
@@ -113,7 +113,7 @@ samap <- function(atlases, homology,
     neigh_from_keys = per_species(neigh_from_keys, species, "neigh_from_keys", FALSE, check_flag),
     resolutions = per_species(resolutions, species, "resolutions", 3, check_positive),
     keys = if (is.null(keys)) from$options$keys else keys,
-    loadings = loadings_options(control), seed = seed, device = device, control = control,
+    loadings = loadings_options(control), seed = seed, device = run$backend, control = control,
     knn = knn_options(check_choice(knn, knn_methods, "knn"), control)
   )
   inputs <- list(atlases = atlases, cells = cell_table(atlases), sizes = atlas_sizes(atlases))

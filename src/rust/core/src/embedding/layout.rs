@@ -13,7 +13,7 @@ use crate::{Context, Result};
 use rayon::prelude::*;
 
 /// Directed edges (source, target, weight relative to the heaviest).
-pub(super) type Edges = [(u32, u32, f64)];
+pub type Edges = [(u32, u32, f64)];
 
 /// Vertices per parallel block.
 const BLOCK: usize = 256;
@@ -25,7 +25,7 @@ const EPSILON: f32 = 1e-7;
 const CLIP: f32 = 4.0;
 
 /// UMAP's forces on a vertex per unit of difference, as functions of the squared distance s.
-pub(super) struct Forces {
+pub struct Forces {
     /// −2ab s^{b−1} / (1 + a s^b).
     attraction: Table,
     /// 2γb / ((0.001 + s)(1 + a s^b)).
@@ -33,7 +33,8 @@ pub(super) struct Forces {
 }
 
 impl Forces {
-    pub(super) fn new(a: f64, b: f64, gamma: f64) -> Self {
+    /// Curve parameters a and b, and the weight γ of pushing against pulling.
+    pub fn new(a: f64, b: f64, gamma: f64) -> Self {
         Forces {
             attraction: Table::new(|s| -2.0 * a * b * s.powf(b - 1.0) / (1.0 + a * s.powf(b))),
             repulsion: Table::new(|s| 2.0 * gamma * b / ((0.001 + s) * (1.0 + a * s.powf(b)))),
@@ -127,7 +128,10 @@ impl<const D: usize> Moments<D> {
 }
 
 /// Moves `positions` for `epochs` epochs.
-pub(super) fn optimise<const D: usize>(
+///
+/// # Errors
+/// [`crate::Error::Cancelled`].
+pub fn optimise<const D: usize>(
     positions: &mut Vec<[f32; D]>,
     edges: &Edges,
     forces: &Forces,

@@ -7,6 +7,7 @@ mod hnsw;
 mod ivf;
 mod points;
 
+use crate::backend::{Backend, Cpu};
 use crate::{Context, Error, Result};
 use ndarray::ArrayView2;
 use points::Points;
@@ -170,7 +171,22 @@ pub fn search_self(
     options: &KnnOptions,
     ctx: &Context,
 ) -> Result<Neighbours> {
-    let mut found = search(points, points, k, metric, options, ctx)?;
+    search_self_on(&Cpu, points, k, metric, options, ctx)
+}
+
+/// [`search_self`] on a backend.
+///
+/// # Errors
+/// As [`search`]; those of the backend.
+pub fn search_self_on<B: Backend>(
+    backend: &B,
+    points: ArrayView2<f32>,
+    k: usize,
+    metric: Metric,
+    options: &KnnOptions,
+    ctx: &Context,
+) -> Result<Neighbours> {
+    let mut found = backend.neighbours(points, points, k, metric, options, ctx)?;
     for (i, (indices, distances)) in found.indices.chunks_mut(k).zip(found.distances.chunks_mut(k)).enumerate() {
         // Without itself, the last of the k is one too many.
         let at = indices.iter().position(|&j| j as usize == i).unwrap_or(k - 1);

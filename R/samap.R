@@ -25,7 +25,9 @@
 #' @param hom_edge_thr Refined correlations below this become 0.
 #' @param n_gene_chunks Number of chunks in which the homology graph is refined (memory; at least 1).
 #' @param umap Lay out the stitched graph in two dimensions ([run_umap()] does it later).
-#' @param backend `"auto"`, `"cpu"` or `"cuda"`; see [samap_devices()].
+#' @param backend `"auto"` (a GPU that can be used, else the CPU), `"cpu"` or `"cuda"` (an NVIDIA GPU; an error of class
+#'   `samap_error_device` that says why where there is none). See [samap_devices()] for what is needed; [run_info()] says
+#'   what was taken.
 #' @param knn Neighbour search: `"auto"` (exact up to `control$exact_limit` cells), `"exact"`, `"ivf"` or `"hnsw"`.
 #' @param from An earlier result on the same atlases and homology, to continue from (with its `keys`, unless others are
 #'   given; all other arguments are taken from the call, not from `from`, `resolutions` too). With the same arguments
@@ -191,7 +193,9 @@ key_labels <- function(keys, cells, species) {
 # The groups whose sizes are the neighbourhood budgets of the cells.
 species_groups <- function(labels, fit, species, settings) {
   if (is.null(labels)) {
-    return(leiden_clusters(fit$neighbor_index, settings$resolutions[[species]], settings$seed))
+    clusters <- leiden_clusters(fit$neighbor_index, settings$resolutions[[species]], settings$seed)
+    warn_degenerate(clusters, species)
+    return(clusters)
   }
   if (length(unique(clean_labels(labels))) == 1L) {
     samap_warn(

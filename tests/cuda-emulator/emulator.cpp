@@ -223,7 +223,7 @@ API int nvrtcCompileProgram(void* handle, int count, const char* const* options)
     Program* program = (Program*)handle;
     if (fails(COMPILE)) return program->log = "failed as told", 6;
     const std::string text = as_cpp(program->source), home = folder();
-    std::string flags = "-std=c++17 -O2 -fPIC -shared -w -ffp-contract=off -I'" + home + "'";
+    std::string flags = "-std=c++17 -O2 -march=native -fPIC -shared -w -ffp-contract=off -I'" + home + "'";
     for (int i = 0; i < count; i++)
         if (!strncmp(options[i], "-D", 2)) flags += std::string(" '") + options[i] + "'";
     // Kept beside the emulator under the name of its content: other runs need not compile it again.

@@ -16,9 +16,11 @@ fn umap_start(graph: Robj, latent: Robj, umap_options: Robj, backend: &str, thre
         let options = options::umap(&umap_options)?;
         Job::start_on(options::backend(backend)?, threads, memory, move |device, ctx| {
             let view = latent.as_ref().map(|x| x.view());
-            let layout = ctx.phase("umap", 1, || {
-                on_device!(device, backend => embedding::umap_on(backend, &graph, view, &options, ctx))
-            })?;
+            let layout = ctx.phase(
+                "umap",
+                1,
+                || on_device!(device, backend => embedding::umap_on(backend, &graph, view, &options, ctx)),
+            )?;
             Ok(Box::new(move || Ok(matrix_to_r(layout.view()))) as Pack)
         })
     })

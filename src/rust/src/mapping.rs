@@ -7,11 +7,11 @@ use crate::job::{Job, Pack};
 use crate::options;
 use crate::sam::{Loadings, Species, held};
 use extendr_api::prelude::*;
+use samap_core::backend::{Averaged, Backend};
 use samap_core::homology::{Edge, Gene, HomologyGraph};
 use samap_core::knn::Neighbours;
 use samap_core::mapping::{self, Atlas, Mapping, Pass, Start};
 use samap_core::sparse::{Graph, graph_from_rows};
-use samap_core::backend::{Averaged, Backend};
 use samap_core::{Context, Result, on_device};
 
 /// What the mapping needs of one species, owned.

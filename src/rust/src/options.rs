@@ -4,7 +4,6 @@ use crate::convert::{Fields, matrix_from_r};
 use crate::error::outcome;
 use extendr_api::prelude::*;
 use samap_core::backend::Request;
-use samap_core::{Error, Result};
 use samap_core::context::DEFAULT_MEMORY;
 use samap_core::embedding::{Init, UmapOptions};
 use samap_core::knn::{KnnOptions, Method, Metric};
@@ -13,6 +12,7 @@ use samap_core::mapping::{EdgeMode, Expansion, MappingOptions, RefineOptions};
 use samap_core::sam::preprocess::{Norm, PreprocessOptions, SumNorm};
 use samap_core::sam::run::{SamOptions, Scaling};
 use samap_core::sam::weights::WeightMode;
+use samap_core::{Error, Result};
 
 const NORMS: &[(&str, Norm)] = &[
     ("log", Norm::Log2),
@@ -67,9 +67,9 @@ fn or_infinity(value: Option<usize>) -> f64 {
 /// The backend that R asks for by name.
 pub fn backend(name: &str) -> Result<Request> {
     let known = BACKENDS.iter().find(|(known, _)| *known == name);
-    known.map(|&(_, request)| request).ok_or_else(|| {
-        Error::argument("backend", format!("it is \"{name}\""), "Use \"auto\", \"cpu\" or \"cuda\".")
-    })
+    known
+        .map(|&(_, request)| request)
+        .ok_or_else(|| Error::argument("backend", format!("it is \"{name}\""), "Use \"auto\", \"cpu\" or \"cuda\"."))
 }
 
 /// Options of the preprocessing.

@@ -44,14 +44,7 @@ fn expression_start(counts: Robj, preprocess_options: Robj, threads: i32, memory
 
 /// Runs SAM on a preprocessed species.
 #[extendr]
-fn sam_start(
-    pointer: Robj,
-    sam_options: Robj,
-    knn_options: Robj,
-    backend: &str,
-    threads: i32,
-    memory: f64,
-) -> Robj {
+fn sam_start(pointer: Robj, sam_options: Robj, knn_options: Robj, backend: &str, threads: i32, memory: f64) -> Robj {
     outcome(|| {
         let species: Species = held("pointer", &pointer)?;
         let seed = crate::convert::Fields::of("sam", &sam_options)?.number("seed")?;

@@ -2,6 +2,9 @@
 //! generic over the backend; [`Device`] is matched once, at the top, by [`on_device!`](crate::on_device).
 
 pub mod cpu;
+#[cfg(feature = "cuda")]
+pub mod cuda;
+#[cfg(not(feature = "cuda"))]
 #[path = "cuda_disabled.rs"]
 pub mod cuda;
 mod device;

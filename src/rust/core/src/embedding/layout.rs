@@ -17,9 +17,9 @@ pub type Edges = [(u32, u32, f64)];
 
 /// Vertices per parallel block.
 const BLOCK: usize = 256;
-const STREAM: u64 = 0x6c61_7900;
-const BETA1: f32 = 0.5;
-const BETA2: f32 = 0.9;
+pub(crate) const STREAM: u64 = 0x6c61_7900;
+pub(crate) const BETA1: f32 = 0.5;
+pub(crate) const BETA2: f32 = 0.9;
 const EPSILON: f32 = 1e-7;
 /// Largest force along one dimension.
 const CLIP: f32 = 4.0;
@@ -39,6 +39,11 @@ impl Forces {
             attraction: Table::new(|s| -2.0 * a * b * s.powf(b - 1.0) / (1.0 + a * s.powf(b))),
             repulsion: Table::new(|s| 2.0 * gamma * b / ((0.001 + s) * (1.0 + a * s.powf(b)))),
         }
+    }
+
+    /// Attraction and repulsion at the points of [`Table`].
+    pub(crate) fn tables(&self) -> (&[f32], &[f32]) {
+        (&self.attraction.values, &self.repulsion.values)
     }
 }
 
@@ -69,7 +74,7 @@ impl Table {
 }
 
 /// The links of every vertex: first those it is the source of, then those it is the target of.
-struct Links {
+pub(crate) struct Links {
     offsets: Vec<usize>,
     /// Where the links as target begin.
     middles: Vec<usize>,
@@ -78,7 +83,7 @@ struct Links {
 }
 
 impl Links {
-    fn new(n: usize, edges: &Edges) -> Self {
+    pub(crate) fn new(n: usize, edges: &Edges) -> Self {
         let (mut sources, mut targets) = (vec![0; n], vec![0; n]);
         for &(i, j, _) in edges {
             sources[i as usize] += 1;
@@ -97,6 +102,21 @@ impl Links {
             }
         }
         Links { offsets, middles, links }
+    }
+
+    /// First link of each vertex, and the number of links at the end.
+    pub(crate) fn offsets(&self) -> &[usize] {
+        &self.offsets
+    }
+
+    /// First link of each vertex as target.
+    pub(crate) fn middles(&self) -> &[usize] {
+        &self.middles
+    }
+
+    /// The other end of each link, and its weight in units of 2⁻³².
+    pub(crate) fn links(&self) -> &[(u32, u32)] {
+        &self.links
     }
 
     fn as_source(&self, i: usize) -> &[(u32, u32)] {

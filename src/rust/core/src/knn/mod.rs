@@ -9,6 +9,7 @@ mod points;
 
 use crate::backend::{Backend, Cpu};
 use crate::{Context, Error, Result};
+pub(crate) use candidates::slack;
 use ndarray::ArrayView2;
 use points::Points;
 
@@ -119,6 +120,19 @@ pub fn search(
     options: &KnnOptions,
     ctx: &Context,
 ) -> Result<Neighbours> {
+    check_sizes(queries, database, k)?;
+    let (d, m) = (queries.ncols(), database.nrows());
+    let queries = Points::new("queries", queries, metric)?;
+    let database = Points::new("database", database, metric)?;
+    match choose(options, m, d, ctx) {
+        Method::Exact | Method::Auto => exact::search(&queries, &database, k, ctx),
+        Method::InvertedFile => ivf::search(&queries, &database, k, options, ctx),
+        Method::Hnsw => hnsw::search(&queries, &database, k, options, ctx),
+    }
+}
+
+/// Queries and database must have the same coordinates, and the database k rows.
+pub(crate) fn check_sizes(queries: ArrayView2<f32>, database: ArrayView2<f32>, k: usize) -> Result<()> {
     let (d, m) = (queries.ncols(), database.nrows());
     if d != database.ncols() {
         let (expected, found) = (format!("{} coordinates, as in the database", database.ncols()), format!("{d}"));
@@ -132,13 +146,7 @@ pub fn search(
             "Ask for at least 1 and at most as many neighbours as there are cells.",
         ));
     }
-    let queries = Points::new("queries", queries, metric)?;
-    let database = Points::new("database", database, metric)?;
-    match choose(options, m, d, ctx) {
-        Method::Exact | Method::Auto => exact::search(&queries, &database, k, ctx),
-        Method::InvertedFile => ivf::search(&queries, &database, k, options, ctx),
-        Method::Hnsw => hnsw::search(&queries, &database, k, options, ctx),
-    }
+    Ok(())
 }
 
 /// The method that will be used; without coordinates only the exact one works.

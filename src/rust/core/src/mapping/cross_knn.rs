@@ -9,9 +9,9 @@ use crate::{Context, Result};
 use ndarray::Array2;
 
 /// Smallest similarity of two cells.
-pub(super) const FLOOR: f64 = 1e-3;
+pub(crate) const FLOOR: f64 = 1e-3;
 /// Centre of the scaling of similarities and correlations between cells.
-pub(super) const CENTRE: f64 = 0.7;
+pub(crate) const CENTRE: f64 = 0.7;
 
 /// `blocks[a][b]`: the graph from the cells of species a to those of b; `None` on the diagonal and between species without
 /// homology.

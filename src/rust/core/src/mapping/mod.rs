@@ -15,7 +15,7 @@ pub mod mutual;
 pub mod projection;
 pub mod refine;
 pub mod stitch;
-mod tiles;
+pub(crate) mod tiles;
 mod xi;
 
 pub use expand::Expansion;

@@ -26,7 +26,7 @@ const BLOCKS: usize = 32;
 /// A variance below this share of the mean square is rounding: the gene is constant.
 const CONSTANT: f64 = 1e-13;
 /// Cells whose weights to a species sum to less have no neighbours there.
-const NO_NEIGHBOURS: f64 = 1e-3;
+pub(crate) const NO_NEIGHBOURS: f64 = 1e-3;
 
 /// What measures how alike two genes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -265,14 +265,11 @@ impl<'a> Averages<'a> {
     fn correlation(&self, edge: usize, product: f64, by_species: &[Moments]) -> f64 {
         let ((a, b), (g, h)) = (self.ends[edge], self.pairs[edge]);
         let n = (self.cells.of(a).len() + self.cells.of(b).len()) as f64;
-        let mean = |slot: usize| (by_species[a].sum[slot] + by_species[b].sum[slot]) / n;
-        let variance = |slot: usize| {
-            let square = (by_species[a].squares[slot] + by_species[b].squares[slot]) / n;
-            let variance = square - mean(slot) * mean(slot);
-            if variance <= CONSTANT * square { 0.0 } else { variance }
+        let over_both = |slot: usize| {
+            let (x, y) = (&by_species[a], &by_species[b]);
+            (x.sum[slot] + y.sum[slot], x.squares[slot] + y.squares[slot])
         };
-        let (x, y) = (variance(g), variance(h));
-        if x == 0.0 || y == 0.0 { 0.0 } else { (product / n - mean(g) * mean(h)) / (x.sqrt() * y.sqrt()) }
+        pearson(n, over_both(g), over_both(h), product)
     }
 
     /// Chatterjee's ξ per edge of the tile.
@@ -310,6 +307,17 @@ impl<'a> Averages<'a> {
         let blocks = held.chunks_exact((self.tile.genes.len() * LANES).max(1));
         blocks.flat_map(move |block| block[slot * LANES..][..LANES].iter().copied()).take(self.cells.of(species).len())
     }
+}
+
+/// Pearson correlation of x and y over n cells from (Σx, Σx²), (Σy, Σy²) and Σxy; 0 if one of them is constant.
+pub(crate) fn pearson(n: f64, x: (f64, f64), y: (f64, f64), product: f64) -> f64 {
+    let variance = |(sum, squares): (f64, f64)| {
+        let (mean, square) = (sum / n, squares / n);
+        let variance = square - mean * mean;
+        if variance <= CONSTANT * square { 0.0 } else { variance }
+    };
+    let (vx, vy) = (variance(x), variance(y));
+    if vx == 0.0 || vy == 0.0 { 0.0 } else { (product / n - (x.0 / n) * (y.0 / n)) / (vx.sqrt() * vy.sqrt()) }
 }
 
 /// Sums over some cells of one species, for the edges that concern it. Compiled for the vector instructions of the machine

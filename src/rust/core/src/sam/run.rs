@@ -121,12 +121,7 @@ pub fn run(data: &Preprocessed, options: &SamOptions, ctx: &Context) -> Result<S
 ///
 /// # Errors
 /// As [`run`]; those of the backend.
-pub fn run_on<B: Backend>(
-    backend: &B,
-    data: &Preprocessed,
-    options: &SamOptions,
-    ctx: &Context,
-) -> Result<SamResult> {
+pub fn run_on<B: Backend>(backend: &B, data: &Preprocessed, options: &SamOptions, ctx: &Context) -> Result<SamResult> {
     let plan = Plan::new(data, options)?;
     ctx.phase("sam", plan.max_iter, || plan.run(backend, data, options, ctx))
 }

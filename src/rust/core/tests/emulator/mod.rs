@@ -64,20 +64,20 @@ impl Gpu {
     }
 
     /// The `n`-th call of a kind from now on fails; 0: none does.
-    pub fn fail(&self, call: Call, n: i64) {
+    pub fn fail(&self, call: Call, n: c_long) {
         if let Some(symbol) = self.symbol("emu_fail") {
             // SAFETY: the emulator exports the function with these types.
             let fail: extern "C" fn(c_int, c_long) = unsafe { std::mem::transmute(symbol) };
-            fail(call as c_int, n as c_long);
+            fail(call as c_int, n);
         }
     }
 
     /// Calls of a kind since [`Gpu::fail`].
-    pub fn calls(&self, call: Call) -> i64 {
+    pub fn calls(&self, call: Call) -> c_long {
         self.symbol("emu_calls").map_or(0, |symbol| {
             // SAFETY: as above.
             let calls: extern "C" fn(c_int) -> c_long = unsafe { std::mem::transmute(symbol) };
-            i64::from(calls(call as c_int))
+            calls(call as c_int)
         })
     }
 
@@ -100,11 +100,11 @@ impl Gpu {
     }
 
     /// Allocations that were not freed.
-    pub fn live(&self) -> i64 {
+    pub fn live(&self) -> c_long {
         self.symbol("emu_live").map_or(0, |symbol| {
             // SAFETY: as above.
             let live: extern "C" fn() -> c_long = unsafe { std::mem::transmute(symbol) };
-            i64::from(live())
+            live()
         })
     }
 

@@ -505,7 +505,7 @@ fn every_failure_is_an_error_and_frees_everything() {
         assert!(calls > 0, "{call:?} never happens");
         for n in 1..=calls {
             gpu.fail(call, n);
-            let outcome = samap_core::backend::Cuda::new(0).and_then(|backend| a_bit_of_all(&backend));
+            let outcome = samap_core::backend::Cuda::new().and_then(|backend| a_bit_of_all(&backend));
             assert!(matches!(outcome, Err(Error::Device { .. })), "{call:?} {n} of {calls}: {outcome:?}");
             assert_eq!(gpu.live(), 0, "{call:?} {n}: memory of the device was not freed");
         }

@@ -57,11 +57,11 @@ struct OnDevice {
 }
 
 impl Cuda {
-    /// The first GPU. `_memory`: the run's budget on the host, which bounds nothing here.
+    /// The first GPU.
     ///
     /// # Errors
     /// [`Error::Device`] with the reason why there is none that can be used.
-    pub fn new(_memory: usize) -> Result<Self> {
+    pub fn new() -> Result<Self> {
         Ok(Cuda { gpu: Gpu::open()? })
     }
 

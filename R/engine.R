@@ -61,6 +61,13 @@ engine_blast <- function(forward, backward, evalue) {
   read
 }
 
+# species: per species list(files, from, to). Species and genes of the pairs are indices, genes into the names of theirs.
+engine_eggnog <- function(species, taxon, max_group_size) {
+  run <- new_run(threads = 1L, verbose = FALSE)
+  outcome <- eggnog_start(species, taxon, as.double(max_group_size), run$threads, run$memory)
+  run_job(outcome, run, "eggNOG tables")
+}
+
 # homology: list(n_genes, gene_a, gene_b, weight), see edge_index().
 engine_filter_homology <- function(homology, share) {
   rust_value(filter_homology_(homology, as.double(share)))

@@ -2,5 +2,6 @@
 
 mod filter;
 pub mod graph;
+pub mod groups;
 
 pub use graph::{Edge, Gene, HomologyGraph, upper_triangle};

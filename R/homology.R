@@ -18,7 +18,7 @@
 #'
 #' `homology_from_blast()` reads tables of BLAST, DIAMOND or MMseqs2 in the 12 columns of `-outfmt 6`, plain or
 #' gzipped, both directions per pair of species: `a_to_b.txt` and `b_to_a.txt`, in the folder `ab/`, `ba/` or in `dir`
-#' itself. A hit counts when its e-value is at most `evalue`, and a pair of genes when both
+#' itself; [run_blast()] writes them. A hit counts when its e-value is at most `evalue`, and a pair of genes when both
 #' directions have such a hit; several hits of the same pair count as the best one; the weight is the mean of the two
 #' bit scores. Hits of a species in itself are ignored with a warning that says how many. A pair of species without
 #' tables is left out.
@@ -35,7 +35,7 @@
 #' @param names Named list, per species a data frame (or two-column matrix) whose first column has the names used in
 #'   the tables (such as transcripts or proteins) and whose second has the genes of the atlas. Homologous transcripts
 #'   become homologous genes with the largest weight. A name listed twice counts the first time; names not listed stay
-#'   as they are.
+#'   as they are. What [match_genes()] returns will do, too.
 #' @param evalue Largest e-value of a hit.
 #'
 #' @return A data frame of class `samap_homology` with the columns `species_a`, `gene_a`, `species_b`, `gene_b`,
@@ -316,16 +316,20 @@ drop_within_species <- function(edges, argument) {
 # What `samap(homology =)` accepts, as a homology between the given species.
 as_homology <- function(x, species) {
   if (is.character(x) && length(x) == 1L && !is.na(x)) {
-    check_blast_folder(x, "homology")
-    return(homology_from_blast(x, species))
+    if (!file.exists(x) || dir.exists(x)) {
+      check_blast_folder(x, "homology")
+      return(homology_from_blast(x, species))
+    }
+    x <- read_homology(x)
   }
   if (!is.data.frame(x)) {
     samap_abort(
       "argument", "`homology` must be a homology table.", argument = "homology",
       found = paste0("It is ", describe(x), "."),
       remedy = paste0(
-        "Accepted: what `homology_from_pairs()` or `homology_from_blast()` return, a data frame with the columns ",
-        paste(backticked(edge_columns), collapse = ", "), ", or the path of a folder of BLAST tables."
+        "Accepted: what `homology_from_pairs()` and the like return, a data frame with the columns ",
+        paste(backticked(edge_columns), collapse = ", "),
+        ", the path of a folder of BLAST tables, or that of a file of `save_homology()`."
       )
     )
   }
@@ -359,12 +363,12 @@ match_homology <- function(homology, atlases, fix_ids, run) {
     homology <- fixed$homology
     named <- fixed$named
   }
-  check_matches(genes, named, names(atlases))
+  check_matches(genes, named, names(atlases), run)
   edges <- as.data.frame(homology)
   edges$matched <- in_atlas(edges$species_a, edges$gene_a, genes) & in_atlas(edges$species_b, edges$gene_b, genes)
   if (!any(edges$matched)) {
     message <- "No pair of `homology` has both of its genes in the atlases."
-    stop_without_match(message, genes, named, names(atlases))
+    stop_without_match(message, genes, named, names(atlases), run)
   }
   warn_without_homology(edges, names(atlases))
   list(edges = edges, matched = Map(function(x, y) x %in% y, genes, named), hash = rlang::hash(edges))

@@ -60,10 +60,11 @@ eggnog_pairs <- function(files, taxon, max_group_size, names) {
   species <- lapply(names(files), function(id) c(list(files = files[[id]]), names_table(names[[id]], id)))
   found <- engine_eggnog(species, taxon, min(max_group_size, .Machine$integer.max))
   if (found$skipped > 0) {
-    cli::cli_inform(paste0(
+    left_out <- paste0(
       count_of(found$skipped, "group"), " of ", found$groups, " left out for having more than ", max_group_size,
       " genes (the largest has ", found$largest, ")."
-    ))
+    )
+    cli::cli_inform(c(i = "{left_out}"))
   }
   genes <- setNames(found$genes, names(files))
   name_of <- function(species, gene) {

@@ -95,7 +95,7 @@ pub fn indices(name: &str, object: &Robj, limit: usize) -> Result<Vec<u32>> {
 pub fn strings(name: &str, object: &Robj) -> Result<Vec<String>> {
     let values: Strings = object.clone().try_into().map_err(|_| wrong(name, "a vector of strings"))?;
     let text = |value: &Rstr| {
-        if value.is_na() { Err(wrong(name, "a vector of strings without NA")) } else { Ok(value.as_str().to_owned()) }
+        if value.is_na() { Err(wrong(name, "a vector of strings without NA")) } else { Ok(value.to_string()) }
     };
     values.iter().map(text).collect()
 }

@@ -9,6 +9,7 @@ use samap_core::homology::Gene;
 use samap_core::homology::groups::{GroupOptions, GroupPairs, group_pairs, no_pairs};
 use samap_core::io::blast::{BlastOptions, PairEdges, read_blast, reciprocal_edges};
 use samap_core::io::eggnog::{GroupTable, read_eggnog};
+use samap_core::io::homology_file::{StoredHomology, read_homology, write_homology};
 use samap_core::{Context, Result};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -107,6 +108,52 @@ fn group_pairs_to_r(tables: Vec<GroupTable>, pairs: &GroupPairs) -> Robj {
     .into()
 }
 
+/// Writes a homology. genes: a named list with the genes of every species. homology: as in `mapping_start()`.
+#[extendr]
+fn write_homology_start(path: String, genes: List, homology: Robj, filter: f64, threads: i32, memory: f64) -> Robj {
+    outcome(|| {
+        let mut stored = StoredHomology { filter, ..StoredHomology::default() };
+        for (species, names) in genes.iter() {
+            stored.species.push(species.to_owned());
+            stored.genes.push(strings("genes", &names)?);
+        }
+        let fields = Fields::of("homology", &homology)?;
+        let n_genes = stored.genes.iter().map(Vec::len).sum();
+        let (a, b) = (fields.indices("gene_a", n_genes)?, fields.indices("gene_b", n_genes)?);
+        let ends = a.into_iter().zip(b);
+        stored.edges = ends.zip(fields.numbers("weight")?).map(|((a, b), weight)| (a, b, weight)).collect();
+        Job::start(threads, memory, vec![], move |ctx| {
+            ctx.phase("homology", 1, || write_homology(&stored, &PathBuf::from(path)))?;
+            Ok(Box::new(|| Ok(NULL.into())) as Pack)
+        })
+    })
+}
+
+/// Reads a homology: `list(species, genes, gene_a, gene_b, weight, filter)`, genes of the edges as positions among the genes of
+/// all species.
+#[extendr]
+fn read_homology_start(path: String, threads: i32, memory: f64) -> Robj {
+    outcome(|| {
+        Job::start(threads, memory, vec![], move |ctx| {
+            let stored = ctx.phase("homology", 1, || read_homology(&PathBuf::from(path), ctx))?;
+            Ok(Box::new(move || Ok(stored_to_r(stored))) as Pack)
+        })
+    })
+}
+
+fn stored_to_r(stored: StoredHomology) -> Robj {
+    let weight: Vec<f64> = stored.edges.iter().map(|edge| edge.2).collect();
+    list!(
+        species = stored.species,
+        genes = List::from_values(stored.genes),
+        gene_a = indices_to_r(stored.edges.iter().map(|edge| edge.0)),
+        gene_b = indices_to_r(stored.edges.iter().map(|edge| edge.1)),
+        weight = weight,
+        filter = stored.filter
+    )
+    .into()
+}
+
 /// Which edges of a homology graph pass the row-maximum filter. `homology`: as in `mapping_start()`.
 #[extendr]
 fn filter_homology_(homology: Robj, share: f64) -> Robj {
@@ -123,4 +170,6 @@ extendr_module! {
     fn blast_start;
     fn eggnog_start;
     fn filter_homology_;
+    fn read_homology_start;
+    fn write_homology_start;
 }

@@ -221,7 +221,7 @@ choose_engine <- function(engine, pair, molecules) {
   if (length(there) == 0) {
     packages <- vapply(able, function(name) search_engines[[name]]$package, character(1))
     samap_abort(
-      "engine", paste0("No program found to search ", enumerate(quoted(pair)), " in each other."), argument = "engine",
+      "engine", paste0("No program found to search ", paste(quoted(pair), collapse = " and "), " in each other."), argument = "engine",
       found = paste0("Looked for ", enumerate(quoted(unlist(lapply(able, function(name) {
         search_engines[[name]]$commands[[1]]
       })))), " on the PATH."),

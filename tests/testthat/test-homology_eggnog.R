@@ -60,7 +60,7 @@ test_that("what cannot be read says why", {
     show_condition(homology_from_eggnog(files, taxon = 1, max_group_size = 2))
     show_condition(homology_from_eggnog(files, taxon = NULL))
     show_condition(homology_from_eggnog(unname(files)))
-    show_condition(homology_from_eggnog(files[1]))
+    show_condition(homology_from_eggnog(c(human = "one file")))
     show_condition(homology_from_eggnog(c(human = "no such file", mouse = "other")))
   })
   writeLines(c("g1\ta", "g2\tb"), files[["human"]])

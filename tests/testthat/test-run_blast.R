@@ -146,11 +146,11 @@ test_that("genomes, mixtures and wrong molecules are recognised before anything 
   genome <- list(chr1 = strrep("ACGTTGCA", 1e5), chr2 = strrep("AC", 1e4))
   expect_snapshot({
     run(genome)
-    run(c(families$aa, as_transcripts(families$aa)))
+    run(c(families$aa, list(t1 = "ACGTACGTAC")))
     run(as_transcripts(families$aa), molecule = "protein")
     run(list(a = "", b = ""))
     run(list(a = "MK1V"))
-  }, transform = function(lines) sub("^  /.*/aa.fasta", "  <path>/aa.fasta", lines))
+  }, transform = function(lines) sub("^.*/with 'a' blank/", "<folder>/", lines))
 })
 
 test_that("what cannot be searched says why", {

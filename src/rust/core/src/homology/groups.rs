@@ -66,7 +66,7 @@ pub fn group_pairs(tables: &[GroupTable], options: &GroupOptions, ctx: &Context)
 pub fn no_pairs(tables: &[GroupTable], pairs: &GroupPairs, taxon: &str) -> Error {
     if pairs.skipped > 0 {
         let found =
-            format!("all {} groups that species share have more genes (up to {})", pairs.skipped, pairs.largest);
+            format!("every group that species share ({}) has more genes (up to {})", pairs.skipped, pairs.largest);
         return Error::argument("max_group_size", found, "Raise it.");
     }
     let all = GroupTable::joined(tables);
@@ -109,7 +109,7 @@ mod tests {
     fn without_pairs_the_error_names_what_can_be_changed() {
         let tables = [table(&["a"], &["G"], &[(0, 0)]), table(&["b"], &["G"], &[(0, 0)])];
         let too_small = no_pairs(&tables, &pairs(&tables, 1), "2759");
-        assert!(too_small.to_string().contains("`max_group_size`: all 1 groups"), "{too_small}");
+        assert!(too_small.to_string().contains("`max_group_size`: every group that species share (1)"), "{too_small}");
         let apart = [table(&["a"], &["G"], &[(0, 0)]), table(&["b"], &["H"], &[(0, 0)])];
         let wrong = no_pairs(&apart, &pairs(&apart, 200), "7");
         assert!(wrong.to_string().contains("levels with most genes: 2759|Eukaryota"), "{wrong}");

@@ -65,7 +65,7 @@ pub fn id_kinds<S: AsRef<str>>(names: &[S]) -> Result<Vec<Kind>> {
         }
     }
     kinds.retain(|kind| kind.count > 0);
-    kinds.sort_by(|x, y| y.count.cmp(&x.count));
+    kinds.sort_by_key(|kind| std::cmp::Reverse(kind.count));
     Ok(kinds)
 }
 

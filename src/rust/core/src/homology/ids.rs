@@ -240,13 +240,16 @@ fn bases<'a>(names: &'a [String], annotation: Option<&'a Annotation>) -> Vec<Bas
 
 /// Does every step change some gene or name? Steps that do not are tried without.
 fn changes(steps: Steps, genes: &[String], prefix: &str, base: &Base) -> bool {
-    let any = |test: &dyn Fn(&str) -> bool| {
+    let any = |test: fn(&str) -> bool| {
         genes.iter().any(|gene| test(gene)) || base.names.iter().flatten().any(|name| test(name))
     };
-    (!steps.prefix || !(prefix.is_empty() && base.prefix.is_empty()))
-        && (!steps.version || any(&|name| without_version(name).len() < name.len()))
-        && (!steps.dash || any(&|name| name.contains('_')))
-        && (!steps.case || any(&|name| name.chars().any(char::is_uppercase)))
+    let idle = [
+        steps.prefix && prefix.is_empty() && base.prefix.is_empty(),
+        steps.version && !any(|name| without_version(name).len() < name.len()),
+        steps.dash && !any(|name| name.contains('_')),
+        steps.case && !any(|name| name.chars().any(char::is_uppercase)),
+    ];
+    !idle.contains(&true)
 }
 
 /// Where each name occurs first.

@@ -97,7 +97,8 @@ fn signal(child: &Child, signal: &str) {
 #[cfg(not(unix))]
 fn signal(_: &Child, _: &str) {}
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
 

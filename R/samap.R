@@ -34,7 +34,8 @@
 #' @param fix_ids Where gene names differ between atlas and homology by a version suffix, a prefix, case, `_` and `-`,
 #'   or a part between `|`, or several of these, match them all the same (see [match_genes()]). `FALSE`: only say so.
 #' @param threads Number of threads; `NULL`: `getOption("samap.threads")`, then `RAYON_NUM_THREADS`, then the
-#'   available cores. Results do not depend on it.
+#'   available cores (one thread in a process that was forked, as by `parallel::mclapply()`); at most what
+#'   `OMP_THREAD_LIMIT` allows. Results do not depend on it.
 #' @param seed Seed of every random draw. The same input and seed give the same bits.
 #' @param control What [samap_control()] returns.
 #' @param verbose Show progress.

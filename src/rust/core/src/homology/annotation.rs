@@ -226,4 +226,21 @@ mod tests {
         assert!(read(&(row("a", "b") + &row("b", "a"))).ids.contains_key("a"));
         assert!(parse_annotation(b"1\te\tx\n".as_slice(), Path::new("x"), &Context::default()).is_err());
     }
+
+    #[test]
+    fn any_bytes_are_an_annotation_or_an_error() {
+        let mut rng = crate::rng::Rng::keyed(17, 0, 0);
+        let text = "1\te\tCDS\t1\t2\t.\t+\t0\tID=CDS:P1;Parent=transcript:T1,b;protein_id=P1\n\
+            1\te\tgene\t1\t2\t.\t+\t.\tgene_id \"G1\"; gene_name \"INS\";\n";
+        for _ in 0..2000 {
+            let mut bytes = text.as_bytes().to_vec();
+            for _ in 0..6 {
+                let at = rng.below(bytes.len());
+                bytes[at] = rng.below(256) as u8;
+            }
+            if let Ok(found) = parse_annotation(bytes.as_slice(), Path::new("x"), &Context::default()) {
+                assert!(found.names.keys().all(|name| found.ids.contains_key(name)));
+            }
+        }
+    }
 }

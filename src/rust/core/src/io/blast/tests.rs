@@ -154,3 +154,21 @@ fn hits_within_a_species_are_counted_and_ignored() {
     let (ab, ba) = (table(&["s"], &["s"], &[(0, 0, 1.0)]), table(&["s"], &["s"], &[(0, 0, 3.0)]));
     assert_eq!(reciprocal_edges(&ab, &ba).edges, [(0, 0, 2.0)]);
 }
+
+#[test]
+fn any_bytes_are_a_table_or_an_error() {
+    let mut rng = crate::rng::Rng::keyed(13, 0, 0);
+    let text = [row("a", "b", "1e-9", "50"), row("a", "c", "e-100", "60"), row("d", "b", "0", "7")].concat();
+    for _ in 0..2000 {
+        let mut bytes = text.as_bytes().to_vec();
+        for _ in 0..4 {
+            let at = rng.below(bytes.len());
+            bytes[at] = rng.below(256) as u8;
+        }
+        if let Ok(table) = parse_blast(&*bytes, Path::new("x"), &BlastOptions::default(), &Context::default()) {
+            let inside =
+                |hit: &Hit| (hit.query as usize) < table.queries.len() && (hit.target as usize) < table.targets.len();
+            assert!(table.hits.iter().all(inside) && table.hits.len() + table.rejected <= table.rows);
+        }
+    }
+}

@@ -4,13 +4,14 @@
 #' they are; `match_genes()` tries what can be done where they differ, and reports how many genes each transformation
 #' matches.
 #'
-#' @details A transformation is a composition of steps. On the side of the sequences or homology: taking the first word
-#' of a header, a field between `|` (`sp|P01308|INS_HUMAN`), or a field such as `gene_symbol:`, `gene=`, `gene_id=`,
-#' `GN=` or `locus_tag=`; then looking up the gene of a transcript or protein in `annotation`, by id or by name. Then on
-#' both sides: dropping a prefix that nearly all names have (`hg38_`, `hu_`), dropping the version suffix (`.1`),
-#' writing `-` for `_` (as Seurat does), and ignoring case. All compositions of steps that change something are tried.
-#' The best is the simplest that matches at least 99 % of the genes that any of them matches. Names that match as they
-#' are always do.
+#' @details
+#' A transformation is a composition of steps. On the side of the sequences or homology: taking the first word of a
+#' header, a field between `|` (`sp|P01308|INS_HUMAN`), or a field such as `gene_symbol:`, `gene=`, `gene_id=`, `GN=` or
+#' `locus_tag=`; then looking up the gene of a transcript or protein in `annotation`, by id or by name. On the side of
+#' the atlas: taking the first word, or a field between `|`. Then on both sides: dropping a prefix that nearly all names
+#' have (`hg38_`, `hu_`), dropping the version suffix (`.1`), writing `-` for `_` (as Seurat does), and ignoring case.
+#' All compositions of steps that change something are tried. The best is the simplest that matches at least 99 % of the
+#' genes that any of them matches. A name that is a gene as it stands always stays that gene.
 #'
 #' [samap()] makes the same check: it stops where no gene matches, warns below 30 %, and applies the best transformation
 #' with `fix_ids = TRUE`.

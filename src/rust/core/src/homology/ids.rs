@@ -2,7 +2,8 @@
 //! headers of a FASTA file). Out: every transformation that was tried, how many genes it matches, and the best one.
 //!
 //! A transformation is a composition. On the names: take a part (first word, field between `|`, `gene=…`), then look up its gene
-//! in an annotation. Then on both sides: drop a prefix of all names, drop the version suffix, write `-` for `_`, ignore case.
+//! in an annotation. On the genes of the atlas: take a part (first word, field between `|`). Then on both sides: drop a prefix of
+//! all names, drop the version suffix, write `-` for `_`, ignore case.
 //! Parts that are the same as another's and steps that change nothing are not tried, which leaves few of the products.
 
 use super::annotation::Annotation;
@@ -31,10 +32,13 @@ enum Part {
     Field(&'static str),
 }
 
+/// Parts of the genes of an atlas.
+const SIMPLE: [Part; 5] = [Part::Whole, Part::FirstWord, Part::Pipe(0), Part::Pipe(1), Part::LastPipe];
+
 impl Part {
-    fn all() -> impl Iterator<Item = Part> {
-        let simple = [Part::Whole, Part::FirstWord, Part::Pipe(0), Part::Pipe(1), Part::LastPipe];
-        simple.into_iter().chain(KEYS.map(Part::Field))
+    /// Parts of names of any origin.
+    fn all() -> Vec<Part> {
+        SIMPLE.into_iter().chain(KEYS.map(Part::Field)).collect()
     }
 
     fn of(self, name: &str) -> Option<&str> {
@@ -68,13 +72,6 @@ fn field<'a>(text: &'a str, key: &str) -> Option<&'a str> {
         let end = value.find(|c: char| c.is_whitespace() || "];,|".contains(c)).unwrap_or(value.len());
         (begins && end > 0).then(|| value[..end].trim_matches('"'))
     })
-}
-
-/// What the annotation tells of a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Lookup {
-    Id,
-    Name,
 }
 
 /// Steps that are taken on both sides.
@@ -174,11 +171,22 @@ pub struct IdMatch {
     pub gene_of: Vec<Option<u32>>,
 }
 
-/// Names after a part was taken and looked up.
-struct Base<'a> {
+/// Genes or names after a part was taken and looked up.
+struct Side<'a> {
     steps: Vec<String>,
     names: Vec<Option<&'a str>>,
     prefix: String,
+}
+
+impl Side<'_> {
+    fn any(&self, test: fn(&str) -> bool) -> bool {
+        self.names.iter().flatten().any(|name| test(name))
+    }
+
+    /// The names after the steps that both sides take.
+    fn after(&self, steps: Steps) -> impl Iterator<Item = Option<Cow<'_, str>>> {
+        self.names.iter().map(move |name| name.map(|name| steps.apply(name, &self.prefix)))
+    }
 }
 
 /// Tries all transformations of names into genes.
@@ -191,14 +199,19 @@ pub fn match_ids(
     annotation: Option<&Annotation>,
     ctx: &Context,
 ) -> Result<IdMatch> {
-    let prefix = common_prefix(genes.iter().map(String::as_str));
-    let exact: HashMap<&str, u32> = first_of_each(genes.iter().map(String::as_str));
+    let exact: HashMap<&str, u32> = first_of_each(genes.iter().map(|gene| Some(gene.as_str())));
+    let mut atlas = sides(genes, &SIMPLE, None);
+    for step in atlas.iter_mut().flat_map(|side| &mut side.steps) {
+        step.push_str(" of the atlas's names");
+    }
     let mut tried: Vec<(Tried, Vec<Option<u32>>)> = Vec::new();
-    for base in bases(names, annotation) {
-        ctx.check()?;
-        let steps: Vec<Steps> = Steps::all().filter(|steps| changes(*steps, genes, &prefix, &base)).collect();
-        let found = steps.into_par_iter().map(|steps| score(genes, &prefix, names, &exact, &base, steps));
-        tried.extend(found.collect::<Vec<_>>());
+    for other in sides(names, &Part::all(), annotation) {
+        for own in &atlas {
+            ctx.check()?;
+            let steps: Vec<Steps> = Steps::all().filter(|steps| changes(*steps, own, &other)).collect();
+            let found = steps.into_par_iter().map(|steps| score(genes, own, names, &other, &exact, steps));
+            tried.extend(found.collect::<Vec<_>>());
+        }
     }
     tried.sort_by(|(x, _), (y, _)| y.genes.cmp(&x.genes).then(x.steps.len().cmp(&y.steps.len())));
     let enough = AS_GOOD * tried.first().map_or(0, |most| most.0.genes) as f64;
@@ -208,43 +221,37 @@ pub fn match_ids(
     Ok(IdMatch { tried: tried.into_iter().map(|one| one.0).collect(), best, gene_of })
 }
 
-/// All parts and look-ups of the names that differ from each other.
-fn bases<'a>(names: &'a [String], annotation: Option<&'a Annotation>) -> Vec<Base<'a>> {
-    let mut bases: Vec<Base> = Vec::new();
+/// All parts and look-ups of names that differ from each other; names as they are among them.
+fn sides<'a>(names: &'a [String], parts: &[Part], annotation: Option<&'a Annotation>) -> Vec<Side<'a>> {
+    let mut sides: Vec<Side> = Vec::new();
     let mut add = |steps: Vec<String>, names: Vec<Option<&'a str>>| {
         let any = names.iter().any(Option::is_some) || steps.is_empty();
-        if any && bases.iter().all(|base| base.names != names) {
+        if any && sides.iter().all(|side| side.names != names) {
             let prefix = common_prefix(names.iter().flatten().copied());
-            bases.push(Base { steps, names, prefix });
+            sides.push(Side { steps, names, prefix });
         }
     };
-    for part in Part::all() {
-        let parts: Vec<Option<&str>> = names.iter().map(|name| part.of(name)).collect();
+    for part in parts {
+        let found: Vec<Option<&str>> = names.iter().map(|name| part.of(name)).collect();
         let steps: Vec<String> = part.description().into_iter().collect();
-        let lookups = annotation.into_iter().flat_map(|all| [(Lookup::Id, all), (Lookup::Name, all)]);
-        for (lookup, annotation) in lookups {
-            let (map, what) = match lookup {
-                Lookup::Id => (&annotation.ids, "looking up the gene's id in the annotation"),
-                Lookup::Name => (&annotation.names, "looking up the gene's name in the annotation"),
-            };
-            let found = parts.iter().map(|name| {
+        for (map, what) in annotation.into_iter().flat_map(|all| [(&all.ids, "id"), (&all.names, "name")]) {
+            let genes = found.iter().map(|name| {
                 let name = (*name)?;
                 map.get(name).or_else(|| map.get(without_version(name))).map(String::as_str)
             });
-            add([steps.clone(), vec![what.to_owned()]].concat(), found.collect());
+            let look = format!("looking up the gene's {what} in the annotation");
+            add([steps.clone(), vec![look]].concat(), genes.collect());
         }
-        add(steps, parts);
+        add(steps, found);
     }
-    bases
+    sides
 }
 
 /// Does every step change some gene or name? Steps that do not are tried without.
-fn changes(steps: Steps, genes: &[String], prefix: &str, base: &Base) -> bool {
-    let any = |test: fn(&str) -> bool| {
-        genes.iter().any(|gene| test(gene)) || base.names.iter().flatten().any(|name| test(name))
-    };
+fn changes(steps: Steps, own: &Side, other: &Side) -> bool {
+    let any = |test: fn(&str) -> bool| own.any(test) || other.any(test);
     let idle = [
-        steps.prefix && prefix.is_empty() && base.prefix.is_empty(),
+        steps.prefix && own.prefix.is_empty() && other.prefix.is_empty(),
         steps.version && !any(|name| without_version(name).len() < name.len()),
         steps.dash && !any(|name| name.contains('_')),
         steps.case && !any(|name| name.chars().any(char::is_uppercase)),
@@ -253,25 +260,27 @@ fn changes(steps: Steps, genes: &[String], prefix: &str, base: &Base) -> bool {
 }
 
 /// Where each name occurs first.
-fn first_of_each<T: Eq + std::hash::Hash>(names: impl Iterator<Item = T>) -> HashMap<T, u32> {
+fn first_of_each<T: Eq + std::hash::Hash>(names: impl Iterator<Item = Option<T>>) -> HashMap<T, u32> {
     let mut index = HashMap::new();
     for (name, at) in names.zip(0..) {
-        index.entry(name).or_insert(at);
+        if let Some(name) = name {
+            index.entry(name).or_insert(at);
+        }
     }
     index
 }
 
+/// What one transformation matches, and the gene of every name by it.
 fn score(
     genes: &[String],
-    prefix: &str,
+    own: &Side,
     names: &[String],
+    other: &Side,
     exact: &HashMap<&str, u32>,
-    base: &Base,
     steps: Steps,
 ) -> (Tried, Vec<Option<u32>>) {
-    let index: HashMap<Cow<str>, u32> = first_of_each(genes.iter().map(|gene| steps.apply(gene, prefix)));
-    let results: Vec<Option<Cow<str>>> =
-        base.names.iter().map(|name| name.map(|name| steps.apply(name, &base.prefix))).collect();
+    let index = first_of_each(own.after(steps));
+    let results: Vec<Option<Cow<str>>> = other.after(steps).collect();
     let gene_of: Vec<Option<u32>> = names
         .iter()
         .zip(&results)
@@ -280,7 +289,7 @@ fn score(
     let pairs = || gene_of.iter().zip(0..).filter_map(|(gene, name)| gene.map(|gene| (gene, name)));
     let differs = |&(gene, name): &(u32, u32)| genes[gene as usize] != names[name as usize];
     let tried = Tried {
-        steps: [base.steps.clone(), steps.descriptions(prefix, &base.prefix)].concat(),
+        steps: [other.steps.clone(), own.steps.clone(), steps.descriptions(&own.prefix, &other.prefix)].concat(),
         genes: pairs().map(|pair| pair.0).collect::<HashSet<_>>().len(),
         names: pairs().count(),
         different: results.iter().flatten().collect::<HashSet<_>>().len(),

@@ -57,6 +57,8 @@ fn compositions_are_found() {
     assert_eq!(gene_of, [Some(0), Some(1)]);
     let (steps, _) = best(&["hla-a", "b"], &["x [gene=HLA_A] [y]", "z [gene=B]"]);
     assert_eq!(steps, "taking the field `gene`, then writing `-` for `_` (Seurat does), then ignoring case");
+    let (steps, _) = best(&["INS|ENSG1", "GCG|ENSG2"], &["ENSG1.7", "ENSG2.1"]);
+    assert_eq!(steps, "taking field 2 between `|` of the atlas's names, then dropping the version suffix (`.1`)");
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod homology;
 mod job;
 mod mapping;
 mod options;
+mod plan;
 mod sam;
 
 use extendr_api::prelude::*;
@@ -28,5 +29,6 @@ extendr_module! {
     use job;
     use mapping;
     use options;
+    use plan;
     use sam;
 }

@@ -8,10 +8,10 @@ use crate::{Context, Result};
 use ndarray::Array2;
 
 /// Columns of the sketch beyond k.
-const OVERSAMPLING: usize = 10;
+pub(crate) const OVERSAMPLING: usize = 10;
 
 /// Power iterations.
-const POWER: usize = 4;
+pub(crate) const POWER: usize = 4;
 
 /// Leading left singular vectors (cells × k) of the operator and its singular values.
 ///

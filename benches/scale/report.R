@@ -1,0 +1,84 @@
+# Tables, exponents and plot of the scaling series, from what one.R wrote at each size.
+
+report <- function(folder, sizes, threads) {
+  read <- function(size, name) {
+    utils::read.csv(file.path(folder, paste0("result-", format(size, scientific = FALSE, trim = TRUE)), name))
+  }
+  totals <- do.call(rbind, lapply(sizes, read, "summary.csv"))
+  phases <- do.call(rbind, lapply(sizes, function(size) {
+    cbind(cells = totals$cells[match(size, sizes)], grouped(read(size, "phases.csv")))
+  }))
+  utils::write.csv(phases, file.path(folder, "scaling-phases.csv"), row.names = FALSE)
+  utils::write.csv(totals, file.path(folder, "scaling.csv"), row.names = FALSE)
+  ggplot2::ggsave(file.path("benches", "scaling.png"), scaling_plot(phases, totals), width = 9, height = 4.5, dpi = 110)
+  write_section("scaling", c(totals_table(totals), "", phase_table(phases), "", footnote(totals, threads)))
+}
+
+# The phases of all species and passes of a kind together.
+grouped <- function(phases) {
+  name <- sub("^pass [0-9]+: ", "", phases$what)
+  seconds <- tapply(phases$seconds, factor(name, unique(name)), sum)
+  data.frame(phase = names(seconds), seconds = as.numeric(seconds))
+}
+
+# Slope of log y over log cells; NA for fewer than two sizes.
+exponent <- function(cells, y) {
+  usable <- is.finite(y) & y > 0
+  if (sum(usable) < 2L) {
+    return(NA_real_)
+  }
+  unname(stats::coef(stats::lm(log(y[usable]) ~ log(cells[usable])))[[2]])
+}
+
+number <- function(x, digits) ifelse(is.na(x), "", formatC(x, format = "f", digits = digits, big.mark = " "))
+
+totals_table <- function(totals) {
+  rows <- data.frame(
+    cells = number(totals$cells, 0), `seconds` = number(totals$seconds, 1), `UMAP, s` = number(totals$umap, 1),
+    `peak memory, MB` = number(totals$peak_mb, 0), `planned memory, MB` = number(totals$predicted_mb, 0),
+    `planned seconds` = number(totals$predicted_seconds, 1), `gene pairs` = number(totals$pairs, 0), check.names = FALSE
+  )
+  fit <- function(column) number(exponent(totals$cells, totals[[column]]), 2)
+  rows[nrow(rows) + 1L, ] <- c("**exponent**", fit("seconds"), fit("umap"), fit("peak_mb"), "", "", "")
+  markdown(rows)
+}
+
+phase_table <- function(phases) {
+  names <- unique(phases$phase)
+  cells <- sort(unique(phases$cells))
+  seconds <- function(name) vapply(cells, function(n) sum(phases$seconds[phases$cells == n & phases$phase == name]), 0)
+  table <- t(vapply(names, function(name) {
+    c(name, number(seconds(name), 2), number(exponent(cells, seconds(name)), 2))
+  }, character(length(cells) + 2L)))
+  table <- as.data.frame(table)
+  names(table) <- c("phase, s", paste(number(cells, 0), "cells"), "exponent")
+  markdown(table)
+}
+
+footnote <- function(totals, threads) {
+  c(
+    paste0("Seconds are from ", if (totals$input[[1]] == "h5ad") "the h5ad files" else "counts in memory",
+      " to scores and gene pairs; the phases of all species and passes are summed. Peak memory is that of the whole R"),
+    "process up to the end of `samap()`. Exponents are slopes of the logarithms over all sizes. One run each, every size in a",
+    "process of its own; what `samap_plan()` said before is beside it. Plot: [scaling.png](scaling.png). Made by",
+    "`make bench-scale`.", "", describe_machine(threads)
+  )
+}
+
+scaling_plot <- function(phases, totals) {
+  all <- rbind(
+    data.frame(panel = "time, s", cells = phases$cells, value = phases$seconds, what = phases$phase),
+    data.frame(panel = "time, s", cells = totals$cells, value = totals$seconds, what = "all"),
+    data.frame(panel = "peak memory, MB", cells = totals$cells, value = totals$peak_mb, what = "all")
+  )
+  all <- all[all$value > 0, ]
+  all$panel <- factor(all$panel, c("time, s", "peak memory, MB"))
+  ggplot2::ggplot(all, ggplot2::aes(.data$cells, .data$value, colour = .data$what)) +
+    ggplot2::geom_line() +
+    ggplot2::geom_point(size = 1) +
+    ggplot2::scale_x_log10() +
+    ggplot2::scale_y_log10() +
+    ggplot2::facet_wrap(ggplot2::vars(.data$panel), scales = "free_y") +
+    ggplot2::labs(x = "cells", y = NULL, colour = NULL) +
+    ggplot2::theme_minimal(base_size = 10)
+}

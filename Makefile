@@ -97,7 +97,7 @@ bench-reference: bench-programs ## side by side with sc-samap 3.0.1, about an ho
 bench-scale: bench-programs ## the scaling series; table and plot in benches/ (SIZES="4000 12000 36000" INPUT=h5ad THREADS=2)
 	@tools/install-deps.sh build
 	@tools/install-package.sh release "$(LIBRARY)"
-	@R_LIBS="$(LIBRARY)" Rscript benches/scale/run.R "$(SAMAP_TARGET_DIR)/release/generate" $(INPUT) $(THREADS) $(SIZES)
+	@R_LIBS="$(LIBRARY)" Rscript benches/scale/run.R "$(SAMAP_TARGET_DIR)/release" $(INPUT) $(THREADS) $(SIZES)
 
 clean: ## removes build/ and what R left in src/
 	@./cleanup

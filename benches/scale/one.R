@@ -2,7 +2,7 @@
 #
 # Usage: Rscript one.R DATA HOMOLOGY OUT THREADS INPUT
 # DATA: folder that `generate` made. HOMOLOGY: homology.rds of export_data.R. INPUT: "h5ad" (paths are given to samap(), which
-# reads them) or "memory" (matrices in R). OUT receives phases.csv and summary.csv.
+# reads them) or "memory" (matrices in R). OUT receives phases.csv, plan.csv and summary.csv.
 
 source(file.path("benches", "data.R"))
 arguments <- commandArgs(trailingOnly = TRUE)
@@ -19,7 +19,9 @@ atlases <- switch(input,
   h5ad = lapply(ids, function(species) file.path(data, paste0(species, ".h5ad"))),
   memory = lapply(ids, function(species) read_plain(data, species))
 )
-plan <- samap_plan(atlases, homology, keys = "cell_type", umap = FALSE, threads = threads)
+planned <- samap_plan(atlases, homology, keys = "cell_type", umap = TRUE, threads = threads)
+utils::write.csv(planned, file.path(out, "plan.csv"), row.names = FALSE)
+planned <- planned[planned$phase != "umap", ]
 
 timed <- function(work) {
   seconds <- system.time(value <- work)[["elapsed"]]
@@ -41,8 +43,8 @@ after <- data.frame(
 utils::write.csv(rbind(phases, after), file.path(out, "phases.csv"), row.names = FALSE)
 summary <- data.frame(
   cells = nrow(cell_metadata(sm)), input = input, seconds = mapped$seconds + scores$seconds + pairs$seconds,
-  umap = umap$seconds, peak_mb = mapping_peak / 2^20, predicted_mb = max(plan$memory_mb),
-  predicted_seconds = sum(plan$seconds), pairs = nrow(pairs$value)
+  umap = umap$seconds, peak_mb = mapping_peak / 2^20, predicted_mb = max(planned$memory_mb),
+  predicted_seconds = sum(planned$seconds), pairs = nrow(pairs$value)
 )
 utils::write.csv(summary, file.path(out, "summary.csv"), row.names = FALSE)
 print(summary)

@@ -1,6 +1,6 @@
 # Tables, exponents and plot of the scaling series, from what one.R wrote at each size.
 
-report <- function(folder, sizes, threads) {
+report <- function(folder, sizes, threads, rates) {
   read <- function(size, name) {
     utils::read.csv(file.path(folder, paste0("result-", format(size, scientific = FALSE, trim = TRUE)), name))
   }
@@ -8,17 +8,19 @@ report <- function(folder, sizes, threads) {
   phases <- do.call(rbind, lapply(sizes, function(size) {
     cbind(cells = totals$cells[match(size, sizes)], grouped(read(size, "phases.csv")))
   }))
+  floors <- grouped(read(max(sizes), "plan.csv"), "phase", "floor")
   utils::write.csv(phases, file.path(folder, "scaling-phases.csv"), row.names = FALSE)
   utils::write.csv(totals, file.path(folder, "scaling.csv"), row.names = FALSE)
   ggplot2::ggsave(file.path("benches", "scaling.png"), scaling_plot(phases, totals), width = 9, height = 4.5, dpi = 110)
-  write_section("scaling", c(totals_table(totals), "", phase_table(phases), "", footnote(totals, threads)))
+  write_section("scaling", c(totals_table(totals), "", phase_table(phases, floors), "", footnote(totals, threads, rates)))
 }
 
-# The phases of all species and passes of a kind together.
-grouped <- function(phases) {
-  name <- sub("^pass [0-9]+: ", "", phases$what)
-  seconds <- tapply(phases$seconds, factor(name, unique(name)), sum)
-  data.frame(phase = names(seconds), seconds = as.numeric(seconds))
+# The phases of all species and passes of a kind together: seconds (or another column) added up, and the highest peak.
+grouped <- function(phases, name = "what", column = "seconds") {
+  kind <- sub("^pass [0-9]+: ", "", phases[[name]])
+  kind <- factor(kind, unique(kind))
+  peak <- if (is.null(phases$peak_mb)) NA_real_ else as.numeric(tapply(phases$peak_mb, kind, max))
+  data.frame(phase = levels(kind), seconds = as.numeric(tapply(phases[[column]], kind, sum)), peak_mb = peak)
 }
 
 # Slope of log y over log cells; NA for fewer than two sizes.
@@ -43,25 +45,29 @@ totals_table <- function(totals) {
   markdown(rows)
 }
 
-phase_table <- function(phases) {
+# Seconds of every phase at every size; at the largest the floor, and how many times it the phase took.
+phase_table <- function(phases, floors) {
   names <- unique(phases$phase)
   cells <- sort(unique(phases$cells))
   seconds <- function(name) vapply(cells, function(n) sum(phases$seconds[phases$cells == n & phases$phase == name]), 0)
   table <- t(vapply(names, function(name) {
-    c(name, number(seconds(name), 2), number(exponent(cells, seconds(name)), 2))
-  }, character(length(cells) + 2L)))
+    floor <- floors$seconds[match(name, floors$phase)]
+    times <- seconds(name)[[length(cells)]] / floor
+    c(name, number(seconds(name), 2), number(exponent(cells, seconds(name)), 2), number(floor, 2), number(times, 1))
+  }, character(length(cells) + 4L)))
   table <- as.data.frame(table)
-  names(table) <- c("phase, s", paste(number(cells, 0), "cells"), "exponent")
+  names(table) <- c("phase, s", paste(number(cells, 0), "cells"), "exponent", "floor, s", "times the floor")
   markdown(table)
 }
 
-footnote <- function(totals, threads) {
+footnote <- function(totals, threads, rates) {
   c(
     paste0("Seconds are from ", if (totals$input[[1]] == "h5ad") "the h5ad files" else "counts in memory",
       " to scores and gene pairs; the phases of all species and passes are summed. Peak memory is that of the whole R"),
     "process up to the end of `samap()`. Exponents are slopes of the logarithms over all sizes. One run each, every size in a",
-    "process of its own; what `samap_plan()` said before is beside it. Plot: [scaling.png](scaling.png). Made by",
-    "`make bench-scale`.", "", describe_machine(threads)
+    "process of its own; what `samap_plan()` said before is beside it. The floor of a phase at the largest size is its work divided",
+    "by what the machine does at best (docs/performance.md). Plot: [scaling.png](scaling.png). Made by `make bench-scale`.", "",
+    paste0(describe_machine(threads), "; ", gsub("[{}\"]", "", rates))
   )
 }
 

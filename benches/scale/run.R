@@ -1,11 +1,11 @@
-# The scaling series: Rscript benches/scale/run.R GENERATE INPUT THREADS SIZE...
-# GENERATE: the built program `generate`. Makes the atlases (kept in build/bench-scale), runs each size in a process of its
+# The scaling series: Rscript benches/scale/run.R PROGRAMS INPUT THREADS SIZE...
+# PROGRAMS: the folder of the built benchmark programs. Makes the atlases (kept in build/bench-scale), runs each size in a process of its
 # own, fits the exponents, and writes scaling.csv, scaling.png and the section "scaling" of benches/RESULTS.md.
 
 source(file.path("benches", "data.R"))
 source(file.path("benches", "scale", "report.R"))
 arguments <- commandArgs(trailingOnly = TRUE)
-generate <- arguments[[1]]
+programs <- arguments[[1]]
 input <- match.arg(arguments[[2]], c("h5ad", "memory"))
 threads <- as.integer(arguments[[3]])
 sizes <- sort(as.integer(arguments[-(1:3)]))
@@ -24,7 +24,7 @@ for (size in format(sizes, scientific = FALSE, trim = TRUE)) {
   complete <- file.path(data, "complete")
   if (!file.exists(complete)) {
     message("making ", size, " cells")
-    execute(generate, source_data, data, size, kind)
+    execute(file.path(programs, "generate"), source_data, data, size, kind)
     file.create(complete)
   }
   message("running ", size, " cells")
@@ -32,4 +32,6 @@ for (size in format(sizes, scientific = FALSE, trim = TRUE)) {
   execute("Rscript", "--vanilla", file.path("benches", "scale", "one.R"), data, file.path(source_data, "homology.rds"), out,
     threads, input)
 }
-report(folder, sizes, threads)
+Sys.setenv(RAYON_NUM_THREADS = threads)
+rates <- system2(file.path(programs, "machine"), stdout = TRUE)
+report(folder, sizes, threads, rates)

@@ -21,7 +21,7 @@ pub enum PcaSolver {
 }
 
 /// Largest smaller side that `Auto` treats exactly.
-pub(crate) const EXACT_LIMIT: usize = 3000;
+const EXACT_LIMIT: usize = 3000;
 
 /// A component whose singular value is below this share of the largest one is rounding noise: its scores and loadings are 0.
 const RANK_TOLERANCE: f64 = 1e-7;

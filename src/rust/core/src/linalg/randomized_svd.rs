@@ -8,7 +8,7 @@ use crate::{Context, Result};
 use ndarray::Array2;
 
 /// Columns of the sketch beyond k.
-pub(crate) const OVERSAMPLING: usize = 10;
+const OVERSAMPLING: usize = 10;
 
 /// Power iterations.
 pub(crate) const POWER: usize = 4;

@@ -4,8 +4,7 @@
 use super::ledger::{Ledger, Work};
 use super::{AtlasSize, Settings};
 use crate::knn::{KnnOptions, Method};
-use crate::linalg::pca::{EXACT_LIMIT, PcaSolver};
-use crate::linalg::randomized_svd::{OVERSAMPLING, POWER};
+use crate::linalg::pca::PcaSolver;
 use crate::mapping::Expansion;
 
 /// Share of the counts that is left after preprocessing with the default options (the rest is below `min_expression`).
@@ -13,14 +12,24 @@ const LEFT: f64 = 0.6;
 /// Share of what is left that lies in the genes SAM uses.
 const IN_USED_GENES: f64 = 0.6;
 /// SAM iterations until the weights settle.
-const ITERATIONS: f64 = 8.0;
+const ITERATIONS: f64 = 3.0;
 /// Groups that clusters are taken for until they are known.
 const CLUSTERS: f64 = 12.0;
 /// Sums per gene that exist side by side when cells are gone through in blocks.
 const BLOCKS: f64 = 32.0;
-/// Columns of dense factors multiplied at once, and blocks of cells whose sums exist side by side (`linalg::scaled`).
-const STRIP: f64 = 32.0;
+/// Up to so many cells, or genes, components are exact (`linalg::pca`).
+const EXACT_CELLS: f64 = 3000.0;
+const EXACT_GENES: f64 = 1000.0;
+/// Vectors multiplied at once by the exact and by the randomized solver, and blocks of cells whose sums exist side by side.
+const EXACT_STRIP: f64 = 32.0;
+const STRIP: f64 = 64.0;
 const PARTIAL: f64 = 16.0;
+/// Vectors of the randomized solver's basis per component and at least, and the room they are given.
+const PER_COMPONENT: f64 = 2.0;
+const LEAST_VECTORS: f64 = 320.0;
+const ROOM: f64 = 1.6;
+/// Queries and database rows in a tile of an exact search.
+const TILE: f64 = 384.0;
 /// Bytes of a number in single and in double precision, and of an index.
 const SINGLE: f64 = 4.0;
 const DOUBLE: f64 = 8.0;
@@ -91,13 +100,13 @@ fn sam(ledger: &mut Ledger, species: usize, size: &Size, settings: &Settings) {
     let genes = settings.sam.n_genes.map_or(g, |genes| g.min(genes as f64));
     let (d, k) = ((settings.sam.npcs as f64).min(n).min(genes), settings.sam.k as f64);
     let entries = IN_USED_GENES * left;
-    let (pca_bytes, pca_work) = pca(n, genes, entries, d, settings.sam.solver);
-    let (knn_bytes, knn_work) = knn(n, n, d, k, &settings.sam.knn, settings.threads);
+    let components = pca(n, genes, entries, d, settings.sam.solver, true);
+    let neighbours = knn(n, n, d, (k, 0.0), &settings.sam.knn, settings.threads);
     let found = n * d * SINGLE + genes * d * SINGLE;
     let sums = 2.0 * BLOCKS * DOUBLE * g;
     // What R receives is made while the engine's own is still there.
     let (ours, theirs) = (EDGE * n * k + found, EDGE * n * k + DOUBLE * (n + g) * d);
-    let working = pca_bytes.max(found + knn_bytes).max(found + EDGE * n * k + sums).max(ours + theirs);
+    let working = components.bytes.max(found + neighbours.bytes).max(found + EDGE * n * k + sums).max(ours + theirs);
     let work =
         Work { single: ITERATIONS * knn_work, double: ITERATIONS * pca_work, moved: ITERATIONS * k * left * entry };
     ledger.phase(Some(species), "sam", working, work, factor::SAM);
@@ -107,55 +116,68 @@ fn sam(ledger: &mut Ledger, species: usize, size: &Size, settings: &Settings) {
 /// The components the mapping projects through, of all genes.
 fn loadings(ledger: &mut Ledger, species: usize, size: &Size, settings: &Settings) {
     let m = size.components(settings);
-    let (bytes, double) = pca(size.n, size.g, size.left, m, settings.solver);
-    let work = Work { double, ..Work::default() };
-    ledger.phase(Some(species), "loadings", bytes, work, factor::LOADINGS);
+    let need = pca(size.n, size.g, size.left, m, settings.solver, false);
+    ledger.phase(Some(species), "loadings", need.bytes, need.work, factor::LOADINGS);
     ledger.hold(size.g * m * SINGLE);
 }
 
-/// Bytes and `f64` operations of the `k` leading components of n cells × g genes with `entries` entries.
-fn pca(n: f64, g: f64, entries: f64, k: f64, solver: PcaSolver) -> (f64, f64) {
-    let side = n.min(g);
+/// Memory and work of a step.
+struct Need {
+    bytes: f64,
+    work: Work,
+}
+
+/// The `k` leading components of n cells × g genes with `entries` entries; with `scores`, coordinates of the cells too.
+fn pca(n: f64, g: f64, entries: f64, k: f64, solver: PcaSolver, scores: bool) -> Need {
     let exact = match solver {
-        PcaSolver::Auto => side <= EXACT_LIMIT as f64,
+        PcaSolver::Auto => n <= EXACT_CELLS || g <= EXACT_GENES,
         PcaSolver::Exact => true,
         PcaSolver::Lanczos | PcaSolver::Randomized => false,
     };
-    let sums = PARTIAL * g * STRIP * DOUBLE;
-    // Scores and loadings in double precision, then in single.
-    let result = (n + g) * k * (DOUBLE + SINGLE);
     if exact {
         // The Gram matrix of the smaller side, a Krylov basis of up to a dozen vectors per component in a room twice as
-        // large, entries by gene where cells are fewer.
-        let basis = 24.0 * k * side * DOUBLE;
-        let by_gene = if n <= g { entries * 12.0 } else { 0.0 };
+        // large, entries by gene where cells are fewer; then scores and loadings in double and in single precision.
+        let side = n.min(g);
+        let basis = (24.0 * k * side * DOUBLE).min(3.0 * side * side * DOUBLE);
+        let by_gene = if n <= g { entries * EDGE } else { 0.0 };
+        let result = (n + g) * k * (DOUBLE + SINGLE);
+        let bytes = side * side * DOUBLE + basis + by_gene.max(PARTIAL * g * EXACT_STRIP * DOUBLE) + result;
         let gram = if n <= g { (entries * entries / g).min(n * n * g) } else { n * g * g };
-        (
-            side * side * DOUBLE + basis.min(3.0 * side * side * DOUBLE) + by_gene.max(sums) + result,
-            gram + 4.0 * entries * k,
-        )
-    } else {
-        let w = (k + OVERSAMPLING as f64).min(side);
-        let products = (2 * POWER + 3) as f64 * 2.0 * entries * w;
-        let orthonormal = POWER as f64 * 8.0 * (n + g) * w * w;
-        ((3.0 * n + 2.0 * g) * w * DOUBLE + sums + result, products + orthonormal)
+        return Need { bytes, work: Work { double: gram + 4.0 * entries * k, ..Work::default() } };
     }
+    // A basis over the genes, one pass over the cells per block of it; nothing grows with the cells but the scores.
+    let vectors = (PER_COMPONENT * k).max(LEAST_VECTORS).min(g);
+    let basis = ROOM * vectors * g * DOUBLE;
+    let sums = PARTIAL * g * STRIP * DOUBLE;
+    let bytes = basis + sums + g * k * (DOUBLE + SINGLE) + if scores { n * k * SINGLE } else { 0.0 };
+    let single = 4.0 * entries * vectors + 2.0 * entries * k;
+    Need { bytes, work: Work { single, double: 4.0 * g * vectors * vectors, ..Work::default() } }
 }
 
-/// Bytes and `f32` operations of a search for the `k` nearest of m cells for each of n, in d dimensions.
-fn knn(n: f64, m: f64, d: f64, k: f64, options: &KnnOptions, threads: usize) -> (f64, f64) {
+/// A search for the `k` nearest of m cells for each of n in d dimensions, and for the `back` nearest of n for each of m (0: none
+/// asked for). An exact search serves both from one tile of scores, of which a search within one species needs half.
+fn knn(n: f64, m: f64, d: f64, (k, back): (f64, f64), options: &KnnOptions, threads: usize) -> Need {
     let exact = match options.method {
-        Method::Auto => m <= options.exact_limit as f64,
+        Method::Auto => n.max(m) <= options.exact_limit as f64,
         method => method == Method::Exact,
     };
-    let tiles = threads as f64 * 192.0 * (1024.0 + d) * SINGLE;
-    let found = n * k * (PAIR + EDGE);
+    let found = |cells: f64, k: f64| cells * k * (PAIR + EDGE);
     if exact {
-        return (m * d * SINGLE + tiles + found, 2.0 * n * m * d);
+        let tiles = threads as f64 * 2.0 * TILE * TILE * SINGLE;
+        // Candidates with their scores are held until all tiles have been seen.
+        let candidates = |cells: f64, k: f64| cells * (128.0 + 8.0 * (2.0 * k + 64.0));
+        let (rows, scored) = if back > 0.0 { (n + m, 2.0 * n * m * d) } else { (m, n * m * d) };
+        let queries = if back > 0.0 { candidates(m, back) + found(m, back) } else { 0.0 };
+        let bytes = rows * d * SINGLE + tiles + candidates(n, k) + found(n, k) + queries;
+        return Need { bytes, work: Work { single: scored, ..Work::default() } };
     }
-    let lists = m.sqrt();
-    let training = 10.0 * 2.0 * 64.0 * lists * lists * d;
-    (2.0 * m * d * SINGLE + tiles + found + ROW * n, 2.0 * n * (m * options.probe + lists) * d + training)
+    let one_way = |n: f64, m: f64| {
+        let lists = m.sqrt();
+        2.0 * n * (m * options.probe + lists) * d + 10.0 * 2.0 * 64.0 * lists * lists * d
+    };
+    let bytes = 2.0 * m.max(n) * d * SINGLE + found(n.max(m), k) + found(m, back) + ROW * n.max(m);
+    let single = one_way(n, m) + if back > 0.0 { one_way(m, n) } else { 0.0 };
+    Need { bytes, work: Work { single, ..Work::default() } }
 }
 
 /// What the phases of the mapping share.
@@ -238,11 +260,18 @@ fn own(ledger: &mut Ledger, joint: &Joint) {
     ledger.hold(latent);
 }
 
+/// Bytes of the neighbourhoods that are held: those of the species in whose share of the memory budget they fit. The others
+/// are made a section of cells at a time.
+fn held_neighbourhoods(joint: &Joint, settings: &Settings) -> f64 {
+    let share = settings.memory as f64 / 2.0 / joint.sizes.len() as f64;
+    joint.reached.iter().map(|reached| 2.0 * reached * INDEX).filter(|&bytes| bytes <= share).sum()
+}
+
 /// Forward and backward: who is in the neighbourhood of a cell, and in whose neighbourhoods it is.
 fn neighbourhoods(ledger: &mut Ledger, joint: &Joint, settings: &Settings) {
     let reached: f64 = joint.reached.iter().sum();
     let from_keys = settings.mapping.neigh_from_keys.iter().all(|&keys| keys);
-    let kept = if from_keys { joint.cells * INDEX } else { 2.0 * reached * INDEX };
+    let kept = if from_keys { joint.cells * INDEX } else { held_neighbourhoods(joint, settings) };
     let hops = match settings.mapping.expansion {
         Expansion::Bfs | Expansion::Nearest => 1.0,
         Expansion::MatrixPower => 10.0,
@@ -262,10 +291,10 @@ fn projection(ledger: &mut Ledger, joint: &Joint, pass: usize) {
 fn cross_knn(ledger: &mut Ledger, joint: &Joint, settings: &Settings, pass: usize) {
     let of_pair = |(a, b): (usize, usize)| {
         let (n, m) = (joint.sizes[a].n, joint.sizes[b].n);
-        let (bytes, flops) = knn(n, m, joint.width, joint.k, &settings.mapping.knn, settings.threads);
-        (bytes.max(n * joint.k * (PAIR + 2.0 * EDGE) + ROW * n), flops)
+        let need = knn(n, m, joint.width, (joint.k, joint.k), &settings.mapping.knn, settings.threads);
+        (need.bytes.max((n + m) * (joint.k * (PAIR + 2.0 * EDGE) + ROW)), need.work.single)
     };
-    let (bytes, flops): (Vec<f64>, Vec<f64>) = joint.pairs().map(of_pair).unzip();
+    let (bytes, flops): (Vec<f64>, Vec<f64>) = joint.pairs().filter(|&(a, b)| a < b).map(of_pair).unzip();
     let kept: f64 = joint.pairs().map(|(a, _)| joint.sizes[a].n * joint.k * EDGE).sum();
     let largest = bytes.into_iter().fold(0.0, f64::max);
     let work = Work { single: flops.iter().sum(), ..Work::default() };
@@ -283,7 +312,9 @@ fn mutual(ledger: &mut Ledger, joint: &Joint, settings: &Settings, pass: usize) 
     let scratch = threads * (3.0 * DOUBLE * joint.cells + 128.0 * 2.0 * PAIR * candidates / joint.cells.max(1.0));
     let rows = joint.cells * (2.0 * ROW + joint.k * PAIR);
     let stitching = joint.edges * (PAIR + EDGE) + joint.cells * (ROW + joint.k * EDGE);
-    let making = blocks * largest / joint.cells.max(1.0) + scratch + rows;
+    let all: f64 = joint.reached.iter().map(|reached| 2.0 * reached * INDEX).sum();
+    let sections = if all > held_neighbourhoods(joint, settings) { settings.memory as f64 } else { 0.0 };
+    let making = blocks * largest / joint.cells.max(1.0) + scratch + rows + sections;
     let working = blocks + 16.0 * joint.cells + making.max(stitching);
     let correlated = if settings.mapping.scale_edges_by_corr { 2.0 * candidates * joint.width } else { 0.0 };
     let work = Work { double: correlated, moved: candidates * joint.k * PAIR, ..Work::default() };

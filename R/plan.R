@@ -4,12 +4,13 @@
 #'
 #' Estimates memory and time of [samap()] on these atlases, phase by phase, before anything runs.
 #'
-#' @param atlases,homology,keys,n_iterations,cross_species_k,neighborhood_sizes,umap,knn,threads,control As in [samap()].
+#' @param atlases,homology,keys,n_iterations,cross_species_k,neighborhood_sizes,umap As in [samap()].
+#' @param knn,threads,control As in [samap()].
 #'
 #' @details
 #' Memory is counted from the sizes of what each step holds: cells, genes, stored counts, neighbours, components, groups
-#' and threads. On the data it was checked with, the peak is right within 25 %. It counts what the R process holds at the
-#' moment: call it in the session, and with the objects, that the run will have.
+#' and threads. On the data it was checked with, the peak is right within 25 %. It counts what the R process holds at
+#' the moment: call it in the session, and with the objects, that the run will have.
 #'
 #' Time is rough. The work of each phase is divided by what this machine does at best (dense products and copying are
 #' measured first, in less than a second), and multiplied by a factor that was recorded for the phase. How many

@@ -107,8 +107,11 @@ fn sam(ledger: &mut Ledger, species: usize, size: &Size, settings: &Settings) {
     // What R receives is made while the engine's own is still there.
     let (ours, theirs) = (EDGE * n * k + found, EDGE * n * k + DOUBLE * (n + g) * d);
     let working = components.bytes.max(found + neighbours.bytes).max(found + EDGE * n * k + sums).max(ours + theirs);
-    let work =
-        Work { single: ITERATIONS * knn_work, double: ITERATIONS * pca_work, moved: ITERATIONS * k * left * entry };
+    let work = Work {
+        single: ITERATIONS * (neighbours.work.single + components.work.single),
+        double: ITERATIONS * components.work.double,
+        moved: ITERATIONS * k * left * entry,
+    };
     ledger.phase(Some(species), "sam", working, work, factor::SAM);
     ledger.hold(theirs);
 }

@@ -8,6 +8,7 @@ mod convert;
 mod device;
 mod embedding;
 mod error;
+mod gene_ids;
 mod gene_pairs;
 mod homology;
 mod job;
@@ -15,6 +16,7 @@ mod mapping;
 mod options;
 mod plan;
 mod sam;
+mod sequences;
 
 use extendr_api::prelude::*;
 
@@ -24,6 +26,7 @@ extendr_module! {
     use cluster_markers;
     use device;
     use embedding;
+    use gene_ids;
     use gene_pairs;
     use homology;
     use job;
@@ -31,4 +34,5 @@ extendr_module! {
     use options;
     use plan;
     use sam;
+    use sequences;
 }

@@ -3,6 +3,17 @@
 use crate::Result;
 use ndarray::{Array2, ArrayView2};
 
+/// Scores A V of all cells, summed up.
+#[derive(Debug, Clone)]
+pub struct Projection {
+    /// cells × k, where they are kept.
+    pub scores: Option<Array2<f32>>,
+    /// Euclidean length of each component's scores.
+    pub lengths: Vec<f64>,
+    /// Whether each component's score of largest absolute value (the first of equal ones) is negative.
+    pub negative: Vec<bool>,
+}
+
 /// A centred cells × genes matrix A.
 pub trait Operator: Sync {
     /// Number of cells.
@@ -28,4 +39,16 @@ pub trait Operator: Sync {
     /// # Errors
     /// [`crate::Error::Cancelled`] when the caller asked to stop.
     fn gram(&self) -> Result<Array2<f64>>;
+
+    /// Aᵀ A B for B (genes × b) in one pass over the cells. Products are single precision, sums over many cells double.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] when B does not fit; [`crate::Error::Cancelled`].
+    fn apply_gram(&self, b: ArrayView2<f64>) -> Result<Array2<f64>>;
+
+    /// A V for V (genes × k) in single precision. The scores themselves are only held if asked for.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] when V does not fit; [`crate::Error::Cancelled`].
+    fn project(&self, v: ArrayView2<f64>, keep: bool) -> Result<Projection>;
 }

@@ -102,13 +102,13 @@ fn leading_pairs_are_those_of_the_full_decomposition() {
     let a = random(640, 640, 1);
     let gram = gemm::product(a.view(), a.t()).unwrap();
     let (few, all) = (eigen::leading(gram.view(), 30, 0).unwrap(), eigen::full(gram.view(), 30).unwrap());
-    let iterated = lanczos::leading(640, 30, 0, 640, |b| gemm::product(gram.view(), b)).unwrap().unwrap();
+    let iterated = lanczos::leading(640, &lanczos::Settings::exact(30, 0, 640), |b| gemm::product(gram.view(), b)).unwrap().unwrap();
     for pairs in [&few, &iterated] {
         assert!(pairs.values.iter().zip(&all.values).all(|(x, y)| (x - y).abs() < 1e-11 * all.values[0]));
         let overlap = (&pairs.vectors * &all.vectors).sum_axis(Axis(0));
         assert!(overlap.iter().all(|x| x.abs() > 1.0 - 1e-10), "{overlap}");
     }
-    assert!(lanczos::leading(640, 30, 0, 100, |b| gemm::product(gram.view(), b)).unwrap().is_none());
+    assert!(lanczos::leading(640, &lanczos::Settings::exact(30, 0, 100), |b| gemm::product(gram.view(), b)).unwrap().is_none());
 }
 
 #[test]

@@ -29,16 +29,23 @@ pub fn cross_knn(
     ctx: &Context,
 ) -> Result<Blocks> {
     let cells = |s: usize| latent.slice(s![cell_offsets[s]..cell_offsets[s + 1], ..]);
-    let block = |a: usize, b: usize| -> Result<Option<Graph>> {
-        if !linked[a][b] {
-            return Ok(None);
+    let count = |s: usize| cell_offsets[s + 1] - cell_offsets[s];
+    let mut blocks: Blocks = linked.iter().map(|row| row.iter().map(|_| None).collect()).collect();
+    for (a, b) in (0..linked.len()).flat_map(|a| (0..a).map(move |b| (b, a))) {
+        let (to_b, to_a) = (k.min(count(b)), k.min(count(a)));
+        if linked[a][b] && linked[b][a] {
+            let found = knn::search_both(cells(a), cells(b), (to_b, to_a), Metric::Cosine, options, ctx)?;
+            blocks[a][b] = Some(neighbour_weights(&found.0, count(b)));
+            blocks[b][a] = Some(neighbour_weights(&found.1, count(a)));
+            ctx.advance(2)?;
+        } else if linked[a][b] || linked[b][a] {
+            let (from, to, k) = if linked[a][b] { (a, b, to_b) } else { (b, a, to_a) };
+            let found = knn::search(cells(from), cells(to), k, Metric::Cosine, options, ctx)?;
+            blocks[from][to] = Some(neighbour_weights(&found, count(to)));
+            ctx.advance(1)?;
         }
-        let database = cells(b);
-        let found = knn::search(cells(a), database, k.min(database.nrows()), Metric::Cosine, options, ctx)?;
-        ctx.advance(1)?;
-        Ok(Some(neighbour_weights(&found, database.nrows())))
-    };
-    (0..linked.len()).map(|a| (0..linked.len()).map(|b| block(a, b)).collect()).collect()
+    }
+    Ok(blocks)
 }
 
 /// Similarity max(1 − distance, 10⁻³), divided by its row's maximum, through [`tanh_scale`] (centre 0.7), divided by its

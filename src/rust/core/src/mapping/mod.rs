@@ -12,12 +12,14 @@ mod check;
 pub mod cross_knn;
 pub mod expand;
 pub mod mutual;
+mod neighbourhood;
 pub mod projection;
 pub mod refine;
 pub mod stitch;
 mod tiles;
 mod xi;
 
+use expand::Expander;
 pub use expand::Expansion;
 pub use refine::{EdgeMode, RefineOptions, refine};
 
@@ -228,7 +230,8 @@ impl<'a> Invariant<'a> {
             Ok((scaled, latent))
         })?;
         let neighbourhoods = ctx.phase("neighbourhoods", atlases.len(), || {
-            (0..atlases.len()).map(|s| neighbourhood(&atlases[s], s, options, ctx)).collect()
+            let share = ctx.memory() / 2 / atlases.len();
+            (0..atlases.len()).map(|s| neighbourhood(&atlases[s], s, share, options, ctx)).collect()
         })?;
         let weights = gene_weights(atlases);
         Ok(Invariant { atlases, homology, options, weights, cell_offsets, scaled, neighbourhoods, latent })
@@ -277,14 +280,21 @@ impl<'a> Invariant<'a> {
     }
 }
 
-/// The neighbourhoods of one species.
-fn neighbourhood(atlas: &Atlas, species: usize, options: &MappingOptions, ctx: &Context) -> Result<Neighbourhood> {
+/// The neighbourhoods of one species, held where they take at most `share` bytes.
+fn neighbourhood(
+    atlas: &Atlas,
+    species: usize,
+    share: usize,
+    options: &MappingOptions,
+    ctx: &Context,
+) -> Result<Neighbourhood> {
     let found = if per_species(&options.neigh_from_keys, species) {
         Neighbourhood::of_groups(atlas.groups)
     } else {
         let budgets = expand::budgets(atlas.groups, options.max_neighborhood);
         let size = per_species(&options.neighborhood_sizes, species);
-        Neighbourhood::of_cells(atlas.groups, expand::expand(atlas.neighbours, &budgets, size, options.expansion, ctx)?)
+        let expander = Expander::new(atlas.neighbours, budgets, size, options.expansion);
+        Neighbourhood::of_expander(atlas.groups, expander, share, ctx)?
     };
     ctx.advance(1)?;
     Ok(found)

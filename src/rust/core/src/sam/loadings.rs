@@ -2,7 +2,7 @@
 //! clipping.
 
 use super::preprocess::moments;
-use crate::linalg::pca::{PcaSolver, pca};
+use crate::linalg::pca::{self, PcaSolver};
 use crate::linalg::scaled::{Scale, Scaled};
 use crate::sparse::Expression;
 use crate::{Context, Error, Result};
@@ -31,7 +31,7 @@ pub fn mapping_loadings(
     // A gene that adds nothing would only make the problem larger.
     let used: Vec<u32> = (0..g as u32).filter(|&j| variances[j as usize] > 0.0 && weights[j as usize] > 0.0).collect();
     let scaled = Scaled::new(x, &used, inverse_sd(&variances), weights, ctx)?;
-    let found = pca(&scaled, npcs.min(used.len()), solver, seed, ctx)?.loadings;
+    let found = pca::loadings(&scaled, npcs.min(used.len()), solver, seed, ctx)?;
     Ok(spread(&found, &used, g, npcs))
 }
 

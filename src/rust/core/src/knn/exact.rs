@@ -10,6 +10,7 @@ use super::points::Points;
 use crate::simd::vectorised;
 use crate::{Context, Result};
 use rayon::prelude::*;
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Rows per block; the scores of two blocks stay in the second-level cache.
@@ -100,11 +101,15 @@ impl<'q> Side<'q> {
         self.best[block].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The rows of a block.
+    fn block(&self, block: usize) -> Range<usize> {
+        block * BLOCK..((block + 1) * BLOCK).min(self.scaled.points.count())
+    }
+
     /// Scaled rows of a block, and their half squares under Euclid.
     fn rows(&self, block: usize) -> (&[f32], Option<&[f32]>) {
-        let (first, end) = (block * BLOCK, ((block + 1) * BLOCK).min(self.scaled.points.count()));
-        let d = self.scaled.points.dimension();
-        (&self.scaled.rows[first * d..end * d], self.scaled.halves.get(first..end))
+        let (rows, d) = (self.block(block), self.scaled.points.dimension());
+        (&self.scaled.rows[rows.start * d..rows.end * d], self.scaled.halves.get(rows))
     }
 
     fn finish(self) -> Result<Neighbours> {
@@ -129,7 +134,7 @@ impl Tile {
         ctx.check()?;
         let d = a.scaled.points.dimension();
         let ((left, left_halves), (right, right_halves)) = (a.rows(i), b.rows(j));
-        let (height, width) = (a.best(i).len(), b.best(j).len());
+        let (height, width) = (a.block(i).len(), b.block(j).len());
         self.scores.resize(height * width, 0.0);
         score(left, right, None, d, &mut self.scores, width);
         if both {

@@ -7,7 +7,9 @@ mod hnsw;
 mod ivf;
 mod points;
 
+use crate::backend::{Backend, Cpu};
 use crate::{Context, Error, Result};
+pub(crate) use candidates::slack;
 use ndarray::ArrayView2;
 use points::Points;
 
@@ -112,7 +114,8 @@ impl Neighbours {
     }
 }
 
-/// The `k` nearest rows of `database` (m × d) for every row of `queries` (n × d).
+/// The `k` nearest rows of `database` (m × d) for every row of `queries` (n × d). Where both are the same view, an exact search
+/// scores every pair once.
 ///
 /// # Errors
 /// [`Error::Shape`] when the dimensions differ; [`Error::Argument`] when `k` is 0 or larger than the database, or a
@@ -125,9 +128,14 @@ pub fn search(
     options: &KnnOptions,
     ctx: &Context,
 ) -> Result<Neighbours> {
+    check_sizes(queries, database, k)?;
     let (d, m) = (queries.ncols(), database.nrows());
-    check(d, k, database)?;
+    let same = queries.as_ptr() == database.as_ptr() && queries.raw_dim() == database.raw_dim();
     let queries = Points::new("queries", queries, metric)?;
+    if same && d > 0 && options.are_exact(m) {
+        choose(options, m, d, ctx);
+        return exact::search_self(&queries, k, ctx);
+    }
     let database = Points::new("database", database, metric)?;
     match choose(options, m, d, ctx) {
         Method::Exact | Method::Auto => exact::search(&queries, &database, k, ctx),
@@ -136,16 +144,20 @@ pub fn search(
     }
 }
 
-fn check(d: usize, k: usize, database: ArrayView2<f32>) -> Result<()> {
-    let m = database.nrows();
+/// Queries and database must have the same coordinates, and the database k rows.
+pub(crate) fn check_sizes(queries: ArrayView2<f32>, database: ArrayView2<f32>, k: usize) -> Result<()> {
+    let (d, m) = (queries.ncols(), database.nrows());
     if d != database.ncols() {
         let (expected, found) = (format!("{} coordinates, as in the database", database.ncols()), format!("{d}"));
         return Err(Error::shape("neighbour search", expected, found));
     }
     if k == 0 || k > m || m > u32::MAX as usize {
         let found = format!("{k} neighbours were asked for among {m} cells");
-        let remedy = "Ask for at least 1 and at most as many neighbours as there are cells.";
-        return Err(Error::argument("k", found, remedy));
+        return Err(Error::argument(
+            "k",
+            found,
+            "Ask for at least 1 and at most as many neighbours as there are cells.",
+        ));
     }
     Ok(())
 }
@@ -168,8 +180,8 @@ pub fn search_both(
         let forward = search(left, right, k.0, metric, options, ctx)?;
         return Ok((forward, search(right, left, k.1, metric, options, ctx)?));
     }
-    check(d, k.0, right)?;
-    check(right.ncols(), k.1, left)?;
+    check_sizes(left, right, k.0)?;
+    check_sizes(right, left, k.1)?;
     for m in [right.nrows(), left.nrows()] {
         choose(options, m, d, ctx);
     }
@@ -207,14 +219,22 @@ pub fn search_self(
     options: &KnnOptions,
     ctx: &Context,
 ) -> Result<Neighbours> {
-    let (m, d) = points.dim();
-    let mut found = if d > 0 && options.are_exact(m) {
-        check(d, k, points)?;
-        choose(options, m, d, ctx);
-        exact::search_self(&Points::new("queries", points, metric)?, k, ctx)?
-    } else {
-        search(points, points, k, metric, options, ctx)?
-    };
+    search_self_on(&Cpu, points, k, metric, options, ctx)
+}
+
+/// [`search_self`] on a backend.
+///
+/// # Errors
+/// As [`search`]; those of the backend.
+pub fn search_self_on<B: Backend>(
+    backend: &B,
+    points: ArrayView2<f32>,
+    k: usize,
+    metric: Metric,
+    options: &KnnOptions,
+    ctx: &Context,
+) -> Result<Neighbours> {
+    let mut found = backend.neighbours(points, points, k, metric, options, ctx)?;
     for (i, (indices, distances)) in found.indices.chunks_mut(k).zip(found.distances.chunks_mut(k)).enumerate() {
         // Without itself, the last of the k is one too many.
         let at = indices.iter().position(|&j| j as usize == i).unwrap_or(k - 1);

@@ -70,7 +70,8 @@ fn searching_each_other_and_oneself_finds_what_plain_searches_find() {
     let ctx = Context::default();
     let (left, right) = (clustered(900, 12, 5, 3), clustered(1300, 12, 5, 3));
     for metric in METRICS {
-        let plain = |x: &Array2<f32>, y: &Array2<f32>, k| search(x.view(), y.view(), k, metric, &exact(), &ctx).unwrap();
+        let plain =
+            |x: &Array2<f32>, y: &Array2<f32>, k| search(x.view(), y.view(), k, metric, &exact(), &ctx).unwrap();
         for threads in [1, 4] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let both =

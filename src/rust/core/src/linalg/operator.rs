@@ -40,15 +40,23 @@ pub trait Operator: Sync {
     /// [`crate::Error::Cancelled`] when the caller asked to stop.
     fn gram(&self) -> Result<Array2<f64>>;
 
-    /// Aᵀ A B for B (genes × b) in one pass over the cells. Products are single precision, sums over many cells double.
+    /// Aᵀ A B for B (genes × b). An approximate solver asks for it: products may be single precision.
     ///
     /// # Errors
     /// [`crate::Error::Shape`] when B does not fit; [`crate::Error::Cancelled`].
-    fn apply_gram(&self, b: ArrayView2<f64>) -> Result<Array2<f64>>;
+    fn apply_gram(&self, b: ArrayView2<f64>) -> Result<Array2<f64>> {
+        self.apply_transpose(self.apply(b)?.view())
+    }
 
-    /// A V for V (genes × k) in single precision. The scores themselves are only held if asked for.
+    /// A V for V (genes × k), summed up. The scores themselves are only held if asked for.
     ///
     /// # Errors
     /// [`crate::Error::Shape`] when V does not fit; [`crate::Error::Cancelled`].
-    fn project(&self, v: ArrayView2<f64>, keep: bool) -> Result<Projection>;
+    fn project(&self, v: ArrayView2<f64>, keep: bool) -> Result<Projection> {
+        let scores = self.apply(v)?;
+        let lengths = scores.columns().into_iter().map(|x| x.dot(&x).sqrt()).collect();
+        let extreme = |best: f64, &x: &f64| if x.abs() > best.abs() { x } else { best };
+        let negative = scores.columns().into_iter().map(|x| x.iter().fold(0.0, extreme) < 0.0).collect();
+        Ok(Projection { scores: keep.then(|| scores.mapv(|x| x as f32)), lengths, negative })
+    }
 }

@@ -67,14 +67,7 @@ pub fn loadings(
 }
 
 /// With `keep = false` a solver that does not need the scores leaves them empty.
-fn solve(
-    operator: &impl Operator,
-    k: usize,
-    solver: PcaSolver,
-    seed: u64,
-    keep: bool,
-    ctx: &Context,
-) -> Result<Pca> {
+fn solve(operator: &impl Operator, k: usize, solver: PcaSolver, seed: u64, keep: bool, ctx: &Context) -> Result<Pca> {
     let (n, g) = (operator.rows(), operator.columns());
     let side = n.min(g);
     if k == 0 || k > side {
@@ -102,7 +95,8 @@ fn resolve(solver: PcaSolver, cells: usize, genes: usize, ctx: &Context) -> PcaS
     if solver != PcaSolver::Auto {
         return solver;
     }
-    let (found, limit) = (format!("{cells} cells × {genes} genes"), format!("{EXACT_CELLS} cells or {EXACT_GENES} genes"));
+    let (found, limit) =
+        (format!("{cells} cells × {genes} genes"), format!("{EXACT_CELLS} cells or {EXACT_GENES} genes"));
     if cells <= EXACT_CELLS || genes <= EXACT_GENES {
         ctx.choose("pca_solver", "exact", format!("{found}, at most {limit}"));
         PcaSolver::Exact

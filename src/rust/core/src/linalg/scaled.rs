@@ -323,7 +323,9 @@ impl Operator for Scaled<'_> {
         let mut out = Array2::zeros((self.rows(), width));
         for strip in strips(width) {
             let (mut packed, mut shift) = (vec![[0.0; STRIP]; b.nrows()], [0.0; STRIP]);
-            for ((packed, row), &m) in packed.iter_mut().zip(b.slice(s![.., strip.clone()]).outer_iter()).zip(&self.centre) {
+            for ((packed, row), &m) in
+                packed.iter_mut().zip(b.slice(s![.., strip.clone()]).outer_iter()).zip(&self.centre)
+            {
                 packed.iter_mut().zip(row).for_each(|(p, x)| *p = *x);
                 add(&mut shift, m, packed);
             }

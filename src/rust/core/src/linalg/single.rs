@@ -94,9 +94,11 @@ impl Scaled<'_> {
             let of_block = |&start: &usize| self.gram_block(packed, start..(start + size).min(n));
             let partial: Vec<Vec<[f64; BLOCK]>> = starts.par_iter().map(of_block).collect::<Result<_>>()?;
             let columns = strip * BLOCK..((strip + 1) * BLOCK).min(b.ncols());
-            out.slice_mut(s![.., columns]).axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(|(j, mut row)| {
-                row.iter_mut().enumerate().for_each(|(k, sum)| *sum = partial.iter().map(|rows| rows[j][k]).sum());
-            });
+            out.slice_mut(s![.., columns]).axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(
+                |(j, mut row)| {
+                    row.iter_mut().enumerate().for_each(|(k, sum)| *sum = partial.iter().map(|rows| rows[j][k]).sum());
+                },
+            );
         }
         Ok(out)
     }

@@ -2,15 +2,16 @@
 //! graph, cells of a × cells of b, with K neighbours per row whose weights sum to 1.
 
 use super::projection::tanh_scale;
-use crate::knn::{self, KnnOptions, Metric, Neighbours};
+use crate::backend::{Backend, Cpu};
+use crate::knn::{KnnOptions, Neighbours};
 use crate::sparse::{Graph, graph_from_rows};
 use crate::{Context, Result};
-use ndarray::{Array2, s};
+use ndarray::Array2;
 
 /// Smallest similarity of two cells.
-pub(super) const FLOOR: f64 = 1e-3;
+pub(crate) const FLOOR: f64 = 1e-3;
 /// Centre of the scaling of similarities and correlations between cells.
-pub(super) const CENTRE: f64 = 0.7;
+pub(crate) const CENTRE: f64 = 0.7;
 
 /// `blocks[a][b]`: the graph from the cells of species a to those of b; `None` on the diagonal and between species without
 /// homology.
@@ -19,7 +20,7 @@ pub type Blocks = Vec<Vec<Option<Graph>>>;
 /// The cross-species neighbour graphs of the pairs (a, b) for which `linked[a][b]`. K is at most the number of cells of b.
 ///
 /// # Errors
-/// Those of [`knn::search`].
+/// Those of [`crate::knn::search`].
 pub fn cross_knn(
     latent: &Array2<f32>,
     cell_offsets: &[usize],
@@ -28,20 +29,35 @@ pub fn cross_knn(
     options: &KnnOptions,
     ctx: &Context,
 ) -> Result<Blocks> {
-    let cells = |s: usize| latent.slice(s![cell_offsets[s]..cell_offsets[s + 1], ..]);
-    let count = |s: usize| cell_offsets[s + 1] - cell_offsets[s];
+    cross_knn_on(&Cpu, latent, cell_offsets, linked, k, options, ctx)
+}
+
+/// [`cross_knn`] in the latent space of a backend.
+///
+/// # Errors
+/// As [`cross_knn`]; those of the backend.
+pub fn cross_knn_on<B: Backend>(
+    backend: &B,
+    latent: &B::Latent,
+    cell_offsets: &[usize],
+    linked: &[Vec<bool>],
+    k: usize,
+    options: &KnnOptions,
+    ctx: &Context,
+) -> Result<Blocks> {
+    let cells = |s: usize| cell_offsets[s]..cell_offsets[s + 1];
     let mut blocks: Blocks = linked.iter().map(|row| row.iter().map(|_| None).collect()).collect();
-    for (a, b) in (0..linked.len()).flat_map(|a| (0..a).map(move |b| (b, a))) {
-        let (to_b, to_a) = (k.min(count(b)), k.min(count(a)));
+    for (a, b) in (0..linked.len()).flat_map(|b| (0..b).map(move |a| (a, b))) {
+        let (to_a, to_b) = (k.min(cells(a).len()), k.min(cells(b).len()));
         if linked[a][b] && linked[b][a] {
-            let found = knn::search_both(cells(a), cells(b), (to_b, to_a), Metric::Cosine, options, ctx)?;
-            blocks[a][b] = Some(neighbour_weights(&found.0, count(b)));
-            blocks[b][a] = Some(neighbour_weights(&found.1, count(a)));
+            let found = backend.latent_neighbours_both(latent, cells(a), cells(b), (to_b, to_a), options, ctx)?;
+            blocks[a][b] = Some(neighbour_weights(&found.0, cells(b).len()));
+            blocks[b][a] = Some(neighbour_weights(&found.1, cells(a).len()));
             ctx.advance(2)?;
         } else if linked[a][b] || linked[b][a] {
             let (from, to, k) = if linked[a][b] { (a, b, to_b) } else { (b, a, to_a) };
-            let found = knn::search(cells(from), cells(to), k, Metric::Cosine, options, ctx)?;
-            blocks[from][to] = Some(neighbour_weights(&found, count(to)));
+            let found = backend.latent_neighbours(latent, cells(from), cells(to), k, options, ctx)?;
+            blocks[from][to] = Some(neighbour_weights(&found, cells(to).len()));
             ctx.advance(1)?;
         }
     }

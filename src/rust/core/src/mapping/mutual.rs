@@ -8,7 +8,8 @@
 use super::cross_knn::Blocks;
 use super::expand::{Expander, Pattern};
 pub use super::neighbourhood::Neighbourhood;
-use super::neighbourhood::{Section, Sets};
+use super::neighbourhood::Section;
+pub(crate) use super::neighbourhood::Sets;
 use super::stitch::{Coordinates, rescale, top_k};
 use crate::sparse::{Graph, graph_from_rows, row};
 use crate::{Context, Result};
@@ -48,7 +49,7 @@ pub fn mutual_graph(
     ctx: &Context,
 ) -> Result<Graph> {
     let species = neighbourhoods.len();
-    let threshold = if neighbourhoods.iter().any(Neighbourhood::are_groups) { 0.0 } else { SMALLEST_SHARE };
+    let threshold = threshold(neighbourhoods);
     let held = neighbourhoods.iter().all(Neighbourhood::are_held);
     let entries = ctx.memory() / ENTRY / rayon::current_num_threads().max(1);
     let cells = cell_offsets[species];
@@ -100,6 +101,24 @@ fn sections<'a>(order: &'a [usize], hoods: &Neighbourhood, cells: usize, entries
     sections
 }
 
+/// Shares below this count as 0.
+pub(crate) fn threshold(neighbourhoods: &[Neighbourhood]) -> f64 {
+    if neighbourhoods.iter().any(Neighbourhood::are_groups) { 0.0 } else { SMALLEST_SHARE }
+}
+
+/// B_baᵀ if the neighbourhoods of a are its cells' own; else C_aᵀ B_baᵀ: what each group of a receives from the cells of b.
+/// `back`: B_ba.
+pub(crate) fn received(back: &Graph, from: &Neighbourhood) -> Graph {
+    let transposed = back.transpose_view().to_csr();
+    let Sets::Groups { members } = &from.sets else { return transposed };
+    let mut sums = Accumulator::new(back.rows());
+    let of_group = |group: &Vec<u32>| {
+        group.iter().for_each(|&i| sums.add_row(&transposed, i as usize));
+        sums.drain()
+    };
+    graph_from_rows(back.rows(), members.iter().map(of_group).collect())
+}
+
 /// The row of M of one cell: partners in all other species, ascending.
 #[derive(Clone, Default)]
 struct MutualRow {
@@ -131,7 +150,7 @@ fn mutual_rows(
     let mut rows = vec![MutualRow::default(); section.cells.len()];
     for pair in pairs {
         match &pair.to.sets {
-            Sets::Held { backward, .. } => {
+            Sets::Cells { backward, .. } => {
                 pair.add_rows(section, &Reach::Cells(backward), threshold, scratch, &mut rows, ctx)?;
             }
             Sets::Groups { members } => {
@@ -200,7 +219,7 @@ struct Pair<'a> {
     forward: &'a Graph,
     /// E_b.
     to: &'a Neighbourhood,
-    /// B_baᵀ if a's neighbourhoods are its cells' own; else C_aᵀ B_baᵀ: what each group of a receives from the cells of b.
+    /// See [`received`].
     received: Graph,
     /// First cell of b.
     offset: u32,
@@ -209,18 +228,7 @@ struct Pair<'a> {
 impl<'a> Pair<'a> {
     fn new(blocks: &'a Blocks, hoods: &'a [Neighbourhood], a: usize, b: usize, offset: u32) -> Option<Self> {
         let (forward, back) = (blocks[a][b].as_ref()?, blocks[b][a].as_ref()?);
-        let transposed = back.transpose_view().to_csr();
-        let received = match &hoods[a].sets {
-            Sets::Held { .. } | Sets::Made(_) => transposed,
-            Sets::Groups { members } => {
-                let mut sums = Accumulator::new(back.rows());
-                let of_group = |group: &Vec<u32>| {
-                    group.iter().for_each(|&i| sums.add_row(&transposed, i as usize));
-                    sums.drain()
-                };
-                graph_from_rows(back.rows(), members.iter().map(of_group).collect())
-            }
-        };
+        let received = received(back, &hoods[a]);
         Some(Pair { forward, to: &hoods[b], received, offset })
     }
 

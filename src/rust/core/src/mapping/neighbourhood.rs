@@ -11,9 +11,10 @@ pub struct Neighbourhood {
     pub(super) sets: Sets,
 }
 
-pub(super) enum Sets {
+/// The neighbourhoods of the cells of a species.
+pub(crate) enum Sets {
     /// Each cell has its own: E (cells in the neighbourhood of a cell) and Eᵀ (cells in whose neighbourhood a cell is).
-    Held { forward: Pattern, backward: Pattern },
+    Cells { forward: Pattern, backward: Pattern },
     /// Each cell has its own, which is made when it is needed.
     Made(Expander),
     /// All cells of a group have the group (themselves included): E = C Cᵀ, kept factored as the cells of each group.
@@ -23,7 +24,7 @@ pub(super) enum Sets {
 impl Neighbourhood {
     /// Neighbourhoods from an expansion. The group of each cell only decides which cells are worked on together.
     pub fn of_cells(group: &[u32], forward: Pattern) -> Self {
-        Neighbourhood { group: group.to_vec(), sets: Sets::Held { backward: forward.transpose(), forward } }
+        Neighbourhood { group: group.to_vec(), sets: Sets::Cells { backward: forward.transpose(), forward } }
     }
 
     /// Neighbourhoods that are held where all of them take at most `bytes`, else made when they are needed.
@@ -46,6 +47,15 @@ impl Neighbourhood {
         let mut members = vec![Vec::new(); group.iter().max().map_or(0, |&last| last as usize + 1)];
         group.iter().enumerate().for_each(|(cell, &group)| members[group as usize].push(cell as u32));
         Neighbourhood { group: group.to_vec(), sets: Sets::Groups { members } }
+    }
+
+    /// Group of each cell.
+    pub(crate) fn group(&self) -> &[u32] {
+        &self.group
+    }
+
+    pub(crate) fn sets(&self) -> &Sets {
+        &self.sets
     }
 
     pub(super) fn are_groups(&self) -> bool {
@@ -94,7 +104,7 @@ impl<'a> Section<'a> {
         let cell = self.cells[at];
         match (&self.made, &self.from.sets) {
             (Some(made), _) => made.row(at),
-            (None, Sets::Held { forward, .. }) => forward.row(cell),
+            (None, Sets::Cells { forward, .. }) => forward.row(cell),
             (None, _) => std::slice::from_ref(&self.from.group[cell]),
         }
     }

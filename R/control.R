@@ -8,15 +8,15 @@
 #'   neighbours first, so that the order of the cells does not matter; or `"matrix_power"`, ring by ring those that
 #'   most paths lead to, as in SAMap before version 3.
 #' @param max_neighborhood Largest budget of a cell, in cells. `Inf`: the size of its group, as in the reference.
-#' @param pca_solver How principal components are found: `"auto"` (exact up to 3000 cells or 1000 genes, else randomized),
-#'   `"exact"`, `"lanczos"` or `"randomized"`.
+#' @param pca_solver How principal components are found: `"auto"` (exact up to 3000 cells or 1000 genes, else
+#'   randomized), `"exact"`, `"lanczos"` or `"randomized"`.
 #' @param n_components Number of components the mapping projects through, per species.
 #' @param wscale Scale the refined correlation of two genes by their SAM weights.
 #' @param correlation_memory Bytes; the refinement holds the smoothed expression of all homologous genes at once if it
 #'   is estimated to take less than this, and streams it in tiles otherwise.
 #' @param memory Budget of every working set that grows with the number of cells: a number of bytes, or a string with a
-#'   unit such as `"512MB"`, `"8GB"` or `"1.5 GiB"` (kB, MB, GB and TB are powers of 1000, KiB, MiB, GiB and TiB of 1024).
-#'   Chunks are cut to fit it; it changes memory and time, never a result. Data and results come on top.
+#'   unit such as `"512MB"`, `"8GB"` or `"1.5 GiB"` (kB, MB, GB and TB are powers of 1000; KiB, MiB, GiB and TiB of
+#'   1024). Chunks are cut to fit it; it changes memory and time, never a result. Data and results come on top.
 #' @param exact_limit Largest number of cells that `knn = "auto"` searches exactly.
 #' @param probe Share of the lists of the inverted file that are searched per cell (`knn = "ivf"`).
 #' @param hnsw_m,hnsw_ef_construction,hnsw_ef Connections per layer, and candidates held while building and searching

@@ -3,7 +3,7 @@
 
 use super::preprocess::moments;
 use crate::backend::{Backend, Cpu};
-use crate::linalg::pca::{PcaSolver, pca};
+use crate::linalg::pca::{self, PcaSolver};
 use crate::linalg::scaled::Scale;
 use crate::sparse::Expression;
 use crate::{Context, Error, Result};
@@ -49,7 +49,7 @@ pub fn mapping_loadings_on<B: Backend>(
     let used: Vec<u32> = (0..g as u32).filter(|&j| variances[j as usize] > 0.0 && weights[j as usize] > 0.0).collect();
     let expression = backend.expression(x)?;
     let scaled = backend.scaled(&expression, &used, inverse_sd(&variances), weights, ctx)?;
-    let found = pca(&scaled, npcs.min(used.len()), solver, seed, ctx)?.loadings;
+    let found = pca::loadings(&scaled, npcs.min(used.len()), solver, seed, ctx)?;
     Ok(spread(&found, &used, g, npcs))
 }
 

@@ -71,6 +71,7 @@ test_that("formals agree with the engine's defaults", {
   agree(samap_control, defaults$knn)
   agree(samap_control, defaults$loadings)
   agree(run_umap, defaults$umap)
+  agree(transfer_labels, defaults$transfer)
   expect_equal(eval(formals(samap_control)$memory), defaults$memory)
   expect_equal(first(samap, "knn"), defaults$knn$method)
 })

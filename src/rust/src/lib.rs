@@ -3,6 +3,8 @@
 #![allow(missing_docs)] // extendr_module! makes public functions of its own
 
 mod alignment_scores;
+mod cell_scores;
+mod cluster;
 mod cluster_markers;
 mod convert;
 mod device;
@@ -14,12 +16,15 @@ mod job;
 mod mapping;
 mod options;
 mod sam;
+mod transfer;
 
 use extendr_api::prelude::*;
 
 extendr_module! {
     mod samap;
     use alignment_scores;
+    use cell_scores;
+    use cluster;
     use cluster_markers;
     use device;
     use embedding;
@@ -29,4 +34,5 @@ extendr_module! {
     use mapping;
     use options;
     use sam;
+    use transfer;
 }

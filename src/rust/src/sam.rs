@@ -1,6 +1,6 @@
 //! Preprocessing, SAM and the loadings of one species.
 
-use crate::convert::{SparseSlots, indices_to_r, matrix_to_r, neighbours_to_r, rows_to_r};
+use crate::convert::{SparseSlots, indices_to_r, matrix_from_r, matrix_to_r, neighbours_to_r, rows_to_r};
 use crate::error::{outcome, wrong};
 use crate::job::{Job, Pack};
 use crate::options;
@@ -69,16 +69,28 @@ fn sam_start(pointer: Robj, sam_options: Robj, knn_options: Robj, threads: i32, 
     })
 }
 
-/// The loadings the mapping projects through: `list(pointer)`.
+/// The loadings the mapping projects through: `list(pointer)`. `coordinates`: NULL, or those of the cells (cells × d) that
+/// the loadings are to carry into the mapping.
 #[extendr]
-fn loadings_start(pointer: Robj, weights: Robj, loadings: Robj, seed: f64, threads: i32, memory: f64) -> Robj {
+fn loadings_start(
+    pointer: Robj,
+    weights: Robj,
+    coordinates: Robj,
+    loadings: Robj,
+    seed: f64,
+    threads: i32,
+    memory: f64,
+) -> Robj {
     outcome(|| {
         let species: Species = held("pointer", &pointer)?;
         let weights = weights.as_real_vector().ok_or_else(|| wrong("weights", "a vector of numbers"))?;
+        let given = if coordinates.is_null() { None } else { Some(matrix_from_r("coordinates", &coordinates)?) };
         let (components, solver) = options::loadings(&loadings)?;
         Job::start(threads, memory, vec![], move |ctx| {
-            let found = ctx.phase("loadings", 1, || {
-                loadings::mapping_loadings(&species.expression, &weights, components, solver, seed as u64, ctx)
+            let (x, seed) = (&species.expression, seed as u64);
+            let found = ctx.phase("loadings", 1, || match &given {
+                Some(z) => loadings::carried_loadings(x, &weights, z.view(), components, solver, seed, ctx),
+                None => loadings::mapping_loadings(x, &weights, components, solver, seed, ctx),
             })?;
             Ok(Box::new(move || {
                 let pointer: Robj = ExternalPtr::new(Loadings::new(found)).into();

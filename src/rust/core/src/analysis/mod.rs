@@ -1,5 +1,5 @@
 //! Tables from a finished mapping. In: the stitched graph, labels of the cells, expression and the refined homology graph.
-//! Out: alignment scores of cell types, markers, gene pairs, and where the edges of each cell go.
+//! Out: alignment scores of cell types, markers, gene pairs, where the edges of each cell go, and labels transferred along them.
 
 pub mod alignment_scores;
 pub mod cell_scores;
@@ -7,11 +7,13 @@ pub mod gene_pairs;
 pub mod markers;
 mod statistics;
 mod tiles;
+pub mod transfer;
 
 pub use alignment_scores::{AlignmentScore, alignment_scores};
 pub use cell_scores::{CellScores, cell_scores};
 pub use gene_pairs::{AnnotatedSpecies, Direction, GenePair, GenePairInput, GenePairOptions, gene_pairs};
 pub use markers::{Markers, Test, cluster_markers};
+pub use transfer::{TransferOptions, Transferred, transfer_labels};
 
 use crate::sparse::{Graph, row};
 use crate::{Error, Result};

@@ -2,13 +2,14 @@
 //! clipping.
 
 use super::preprocess::moments;
-use crate::linalg::pca::{PcaSolver, pca};
+use crate::linalg::gemm;
+use crate::linalg::pca::{Pca, PcaSolver, pca};
 use crate::linalg::scaled::{Scale, Scaled};
 use crate::sparse::Expression;
 use crate::{Context, Error, Result};
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, ArrayView2, Axis};
 
-/// Loadings (genes × components) of X / sd · W, centred, X being cells × genes. The number of components is at most
+/// Loadings V (genes × components) of S = X / sd · W, centred, X being cells × genes. The number of components is at most
 /// min(cells, genes) − 1; the signs are such that the extreme cell of each component is positive (they matter: the
 /// mapping correlates across components). Genes that are constant or have no weight have loadings 0.
 ///
@@ -22,6 +23,42 @@ pub fn mapping_loadings(
     seed: u64,
     ctx: &Context,
 ) -> Result<Array2<f32>> {
+    let (found, used, npcs) = components(x, weights, npcs, solver, seed, ctx)?;
+    Ok(spread(&found.loadings, &used, x.genes(), npcs))
+}
+
+/// Loadings that carry other coordinates Z of the cells (cells × d: corrected for batches, or found elsewhere) into the
+/// mapping: V B (genes × d), V those of [`mapping_loadings`] and B = argmin ‖S V B − Z‖, Z centred. The cells of this
+/// species, projected, lie where their coordinates say, as far as a linear map of the components can put them there.
+///
+/// # Errors
+/// As [`mapping_loadings`]; [`Error::Shape`] when there is not one row of coordinates per cell.
+pub fn carried_loadings(
+    x: &Expression,
+    weights: &[f64],
+    z: ArrayView2<f32>,
+    npcs: usize,
+    solver: PcaSolver,
+    seed: u64,
+    ctx: &Context,
+) -> Result<Array2<f32>> {
+    if z.nrows() != x.cells() {
+        let (expected, found) = (format!("coordinates of {} cells", x.cells()), format!("{}", z.nrows()));
+        return Err(Error::shape("loadings", expected, found));
+    }
+    let (found, used, _) = components(x, weights, npcs, solver, seed, ctx)?;
+    Ok(spread(&towards(&found, z)?, &used, x.genes(), z.ncols()))
+}
+
+/// Principal components of S, the genes they are over, and how many were to be had.
+fn components(
+    x: &Expression,
+    weights: &[f64],
+    npcs: usize,
+    solver: PcaSolver,
+    seed: u64,
+    ctx: &Context,
+) -> Result<(Pca, Vec<u32>, usize)> {
     let g = x.genes();
     if weights.len() != g {
         return Err(Error::shape("loadings", format!("{g} weights"), format!("{}", weights.len())));
@@ -31,8 +68,20 @@ pub fn mapping_loadings(
     // A gene that adds nothing would only make the problem larger.
     let used: Vec<u32> = (0..g as u32).filter(|&j| variances[j as usize] > 0.0 && weights[j as usize] > 0.0).collect();
     let scaled = Scaled::new(x, &used, inverse_sd(&variances), weights, ctx)?;
-    let found = pca(&scaled, npcs.min(used.len()), solver, seed, ctx)?.loadings;
-    Ok(spread(&found, &used, g, npcs))
+    let found = pca(&scaled, npcs.min(used.len()), solver, seed, ctx)?;
+    Ok((found, used, npcs))
+}
+
+/// V B (genes × d) with B = argmin ‖U S B − Z‖: the components U S are orthogonal and centred, so that B = S⁻² (U S)ᵀ Z,
+/// whatever the mean of Z. Components that are rounding noise have scores 0, and no part in it.
+fn towards(found: &Pca, z: ArrayView2<f32>) -> Result<Array2<f32>> {
+    let scores = found.scores.mapv(f64::from);
+    let mut b = gemm::product(scores.t(), z.mapv(f64::from).view())?;
+    for (mut row, component) in b.outer_iter_mut().zip(scores.axis_iter(Axis(1))) {
+        let square = component.iter().map(|x| x * x).sum::<f64>();
+        row.mapv_inplace(|x| if square > 0.0 { x / square } else { 0.0 });
+    }
+    Ok(gemm::product(found.loadings.mapv(f64::from).view(), b.view())?.mapv(|x| x as f32))
 }
 
 /// Scaling by 1 / sd, with sd 0 → 1.

@@ -10,8 +10,8 @@
 #'   `NULL`: none. See [transfer_labels()].
 #' @param sample The sample of `object`, where the species was given as several samples.
 #' @param threads,verbose As in [samap()].
-#' @return `object` with more cell metadata: per other species `samap_score_<species>` (share of the cell's links, at full
-#'   weight, that it has to that species; see [cell_scores()]) and, with `key`, `samap_label_<species>` and
+#' @return `object` with more cell metadata: per other species `samap_score_<species>` (share of the cell's links, at
+#'   full weight, that it has to that species; see [cell_scores()]) and, with `key`, `samap_label_<species>` and
 #'   `samap_uncertainty_<species>`; and with the layout of the stitched graph as the reduction `samap`, if there is one.
 #'
 #'   Cells are matched by name. If none match, an error of class `samap_error_names`.
@@ -49,7 +49,9 @@ object_rows <- function(names, sm, species, sample) {
   if (is.null(names) || all(is.na(rows))) {
     samap_abort(
       "names", paste0("No cell of `object` is a cell of species ", quoted(species), "."), argument = "object",
-      found = paste0("In `object`: ", enumerate(quoted(names), 2L), "; in `sm`: ", enumerate(quoted(cells$barcode), 2L), "."),
+      found = paste0(
+        "In `object`: ", enumerate(quoted(names), 2L), "; in `sm`: ", enumerate(quoted(cells$barcode), 2L), "."
+      ),
       remedy = "Give the object the species was read from (for one of several samples with `sample`)."
     )
   }
@@ -57,7 +59,8 @@ object_rows <- function(names, sm, species, sample) {
   if (any(names %in% twice)) {
     samap_abort(
       "names", "Names of cells are not unique in the species.", argument = "sample",
-      found = paste0("More than once: ", enumerate(quoted(twice)), "."), remedy = "Say with `sample` which sample it is."
+      found = paste0("More than once: ", enumerate(quoted(twice)), "."),
+      remedy = "Say with `sample` which sample it is."
     )
   }
   if (anyNA(rows)) {

@@ -10,8 +10,8 @@
 #'   share of the cell's links, 0 to 1. 1: all of them, at full weight; 0: none.
 #'
 #'   Without `by` one row per cell and partner. With `by` one row for every type a cell has links to, the highest score
-#'   first. A cell without links to any labelled cell of a partner has one row there, with the type `NA` and the score 0.
-#'   Mean over the cells of a type: `score_ab` of [alignment_scores()].
+#'   first. A cell without links to any labelled cell of a partner has one row there, with the type `NA` and the score
+#'   0. Mean over the cells of a type: `score_ab` of [alignment_scores()].
 #' @examples
 #' example <- samap_example("pancreas-small")
 #' sm <- samap(example$atlases, example$homology, umap = FALSE, threads = 1, verbose = FALSE)

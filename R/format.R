@@ -12,8 +12,8 @@ result_migrations <- list()
 #' the package saved is brought to the present format by this function.
 #'
 #' @param x What [samap()] or [sam()] returned, from any version of the package up to this one.
-#' @return `x` in the present format; as it is, if it has that already. A result of a newer version, or something else, is
-#'   an error of class `samap_error_format`.
+#' @return `x` in the present format; as it is, if it has that already. A result of a newer version, or something else,
+#'   is an error of class `samap_error_format`.
 #' @examples
 #' example <- samap_example("pancreas-small")
 #' fit <- sam(example$atlases$mouse, threads = 1, verbose = FALSE)

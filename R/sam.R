@@ -59,8 +59,8 @@
 #' Tarashansky AJ, Xue Y, Li P, Quake SR, Wang B (2019). Self-assembling manifolds in single-cell RNA sequencing data.
 #' *eLife* 8:e48994. \doi{10.7554/eLife.48994}
 #'
-#' Korsunsky I et al. (2019). Fast, sensitive and accurate integration of single-cell data with Harmony. *Nature Methods*
-#' 16:1289-1296. \doi{10.1038/s41592-019-0619-0}
+#' Korsunsky I et al. (2019). Fast, sensitive and accurate integration of single-cell data with Harmony. *Nature
+#' Methods* 16:1289-1296. \doi{10.1038/s41592-019-0619-0}
 #' @examples
 #' mouse <- samap_example("pancreas-small")$atlases$mouse
 #' fit <- sam(mouse, threads = 1, verbose = FALSE)
@@ -144,7 +144,7 @@ read_batch <- function(batch, cells, harmony, reduction) {
   if (missing > 0 || length(unique(values)) < 2L) {
     samap_abort(
       "argument", paste0("The column ", quoted(column), " cannot be used as `batch`."), argument = "batch",
-      found = if (missing > 0) paste0(count_of(missing, "cell"), " without a batch.") else "All cells are in one batch.",
+      found = if (missing > 0) paste0("No batch: ", count_of(missing, "cell"), ".") else "All cells are in one batch.",
       remedy = "Every cell needs a batch, of two or more."
     )
   }

@@ -46,7 +46,8 @@
 #' @return A list of class `samap` (plain data: `saveRDS()` works). Read it with [stitched_graph()], [homology_graph()],
 #'   [alignment_scores()], [gene_pairs()], [cluster_markers()], [cell_scores()], [transfer_labels()],
 #'   [cluster_stitched()], [cell_metadata()], [gene_weights()], [embedding()], [plot_embedding()], [plot_alignment()],
-#'   [samap_check()] and [run_info()]; [as_seurat()], [as_sce()] and [add_samap()] bring it to where you work. Its fields:
+#'   [samap_check()] and [run_info()]; [as_seurat()], [as_sce()] and [add_samap()] bring it to where you work. Its
+#'   fields:
 #'   * `format`: 1; see [update_samap()].
 #'   * `species`: ids, in the order of `atlases`.
 #'   * `cells`, `genes`: data frames, in the order of the graphs (species after species).

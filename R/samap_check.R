@@ -14,29 +14,31 @@ check_batches <- c("sample", "batch", "donor", "individual", "replicate", "libra
 #' Check species and mapping
 #'
 #' Looks for what often goes wrong before a mapping and makes its scores hard to read: species whose cells fall apart or
-#' follow batches, groups too small or too coarse, types whose markers have no homologs, and groups without a counterpart.
+#' follow batches, groups too small or too coarse, types whose markers have no homologs, and groups without a
+#' counterpart.
 #'
 #' @param sm What [samap()] or, before a mapping, [sam()] returns.
-#' @param by The groups to look at, as in [alignment_scores()] ([cluster_markers()] for the result of [sam()]); `NULL`:
-#'   the groups of the run.
+#' @param by The groups to look at, as in [alignment_scores()] ([cluster_markers()] for the result of [sam()]); `NULL`,
+#'   and for species that `by` does not name: the groups of the run.
 #' @param batch Metadata column with the batches or donors; `NULL`: the first there is of `sample`, `batch`, `donor`,
 #'   `individual`, `replicate`, `library`, `orig.ident`.
 #' @param n_markers Number of markers per type that are looked up in the homology.
 #' @param threads,verbose As in [samap()].
-#' @return Data frame of class `samap_check`, one row per finding, and one for each check of a species that found nothing:
-#'   check, species, level (`"ok"`, `"note"`: know it when you read the scores, `"warning"`: mend it), found, remedy (`NA`
-#'   where all is well). Checks:
-#'   * `fragments`: connected components of the kNN graph; a warning where more than a quarter of the cells are outside of
-#'     the largest.
+#' @return Data frame of class `samap_check`, one row per finding, and one for each check of a species that found
+#'   nothing: check, species, level (`"ok"`, `"note"`: know it when you read the scores, `"warning"`: mend it), found,
+#'   remedy (`NA` where all is well). Checks:
+#'   * `fragments`: connected components of the kNN graph; a warning where more than a quarter of the cells are outside
+#'     of the largest.
 #'   * `clusters`: one group only, a group with more than 80 % of the cells, or fewer than 5 cells per group.
 #'   * `tiny_groups`: groups of fewer than 10 cells.
-#'   * `batches`: groups with 95 % or more of their cells from one batch, where a species has several (groups of 10 cells
-#'     and more).
-#'   * `markers`: types of which fewer than half of the markers (adjusted p below 0.01, the highest scores) have a homolog.
+#'   * `batches`: groups with 95 % or more of their cells from one batch, where a species has several (groups of 10
+#'     cells and more).
+#'   * `markers`: types of which fewer than half of the markers (adjusted p below 0.01, the highest scores) have a
+#'     homolog.
 #'   * `links`: groups whose cells have on average less than 5 % of their links to every other species.
 #'
-#'   The result of [sam()] has the first four. `markers` needs the counts. [print()] of a result counts the findings of all
-#'   but `markers` and `links`.
+#'   The result of [sam()] has the first four. `markers` needs the counts. [print()] of a result counts the findings of
+#'   all but `markers` and `links`.
 #' @examples
 #' example <- samap_example("pancreas-small")
 #' sm <- samap(example$atlases, example$homology, umap = FALSE, threads = 1, verbose = FALSE)
@@ -62,10 +64,11 @@ samap_check <- function(sm, by = NULL, batch = NULL, n_markers = 50L, threads = 
 
 # Per species what the checks read: cells, the kNN table, and the group of every cell (strings, NA for none).
 species_parts <- function(sm, by = NULL) {
-  label <- if (is.null(by)) {
-    unlist(lapply(sm$groups, clean_labels), use.names = FALSE)
-  } else {
-    resolve_labels(by, sm$cells, sm$species)$label
+  label <- unlist(lapply(sm$groups, clean_labels), use.names = FALSE)
+  if (!is.null(by)) {
+    given <- resolve_labels(by, sm$cells, sm$species)
+    rows <- sm$cells$species %in% given$types$species
+    label[rows] <- given$label[rows]
   }
   lapply(setNames(nm = sm$species), function(id) {
     rows <- which(sm$cells$species == id)
@@ -104,7 +107,7 @@ check_fragments <- function(part, species, run) {
     "fragments", species, if (outside > check_limits$outside) "warning" else "note",
     paste0("The kNN graph has ", length(sizes), " components; ", percent(outside),
       " of the cells are outside of the largest."),
-    "Types far from all others are fine. If batches or donors part the cells: `sam(batch =)`; else more neighbours, `sam(k =)`."
+    "Types far from all others are fine. If batches part the cells: `sam(batch =)`; else more neighbours, `sam(k =)`."
   )
 }
 
@@ -207,22 +210,31 @@ marker_finding <- function(share, species, n_markers) {
 }
 
 check_links <- function(sm, parts, run) {
-  pass <- final_pass(sm)
-  found <- engine_cell_scores(pass$graph, whole_species(sm), pass$k, run)
-  best <- rep(0, nrow(sm$cells))
-  by_cell <- split(found$score, factor(found$cell, seq_along(best)))
-  best[lengths(by_cell) > 0] <- vapply(by_cell[lengths(by_cell) > 0], max, double(1))
   rows <- lapply(sm$species, function(id) {
-    score <- tapply(best[sm$cells$species == id], parts[[id]]$group, mean)
-    alone <- score[!is.na(score) & score < check_limits$linked]
+    best <- linked_share(sm, id, parts[[id]]$group, run)
+    alone <- names(best)[best < check_limits$linked]
     if (length(alone) == 0L) {
       return(finding("links", id, "ok", "All groups have links to other species."))
     }
-    finding("links", id, "note",
-      paste0("Hardly any links to other species: ", enumerate(quoted(names(alone))), "."),
+    finding("links", id, "note", paste0("Hardly any links to other species: ", enumerate(quoted(alone)), "."),
       "They may have no counterpart. See `cell_scores()`, and the markers of these groups.")
   })
   do.call(rbind, rows)
+}
+
+# Per group, the mean share of its cells' links to the species it is linked to best: the alignment score of the group
+# with that species as one type.
+linked_share <- function(sm, species, group, run) {
+  pass <- final_pass(sm)
+  types <- label_order(group)
+  labels <- whole_species(sm)
+  labels[[species]] <- list(labels = match(group, types), n_labels = length(types), n_cells = length(group))
+  scores <- engine_alignment(pass$graph, labels, pass$k, 0, run)
+  own <- match(species, sm$species)
+  forth <- scores[scores$species_a == own, ]
+  back <- scores[scores$species_b == own, ]
+  best <- tapply(c(forth$score_ab, back$score_ba), factor(c(forth$type_a, back$type_b), seq_along(types)), max)
+  setNames(as.double(best), types)
 }
 
 # ---- printing ----------------------------------------------------------------
@@ -236,7 +248,8 @@ print.samap_check <- function(x, ...) {
   cat("<samap_check> ", check_counts_text(x), "\n", sep = "")
   for (row in seq_len(nrow(x))) {
     who <- if (is.na(x$species[[row]])) "" else paste0(x$species[[row]], ", ")
-    cat(strwrap(paste0(toupper(x$level[[row]]), "  ", who, x$check[[row]], ": ", x$found[[row]]), exdent = 4), sep = "\n")
+    text <- paste0(toupper(x$level[[row]]), "  ", who, x$check[[row]], ": ", x$found[[row]])
+    cat(strwrap(text, exdent = 4), sep = "\n")
     if (!is.na(x$remedy[[row]])) cat(strwrap(x$remedy[[row]], indent = 4, exdent = 4), sep = "\n")
   }
   invisible(x)

@@ -7,7 +7,10 @@ raw_experiment <- function(x, species) {
     bad_atlas("no_counts", species,
       paste0("has no assay \"counts\" (assays: ", if (length(assays) > 0) enumerate(quoted(assays)) else "none",
         alternative_experiments(x), ")."),
-      remedy = "Raw counts are needed: `assay(x, \"counts\") <- ...`; `altExp(x, \"name\")` is an experiment of its own.")
+      remedy = paste(
+        "Raw counts are needed: `assay(x, \"counts\") <- ...`.",
+        "An alternative experiment is given as `altExp(x, \"name\")`."
+      ))
   }
   counts <- SummarizedExperiment::assay(x, "counts")
   cells <- as.data.frame(SummarizedExperiment::colData(x), optional = TRUE)

@@ -24,7 +24,7 @@ seurat_counts <- function(x, species) {
     bad_atlas("no_counts", species,
       paste0("is a Seurat object with nothing but what SCTransform made (", enumerate(quoted(assays)),
         "), whose counts are corrected for depth."),
-      remedy = "Raw counts are needed: give the object with the assay SCTransform started from, or the matrix of counts.")
+      remedy = "Give the object with the assay of raw counts that SCTransform started from, or the counts themselves.")
   }
   bad_atlas("no_counts", species,
     paste0("is a Seurat object without raw counts in its default assay ", quoted(default), " (assays: ",
@@ -64,9 +64,9 @@ assay_counts <- function(assay) {
 #' @param threads,verbose As in [samap()].
 #'
 #' @details
-#' Features are called `<species>-<gene>`; the columns `species` and `gene` of the feature metadata have both apart, with
-#' the SAM `weight` and `matched` (the homology names the gene). In the Seurat object every `_` of a feature's name is a
-#' `-`, since Seurat has it so. Cells have the ids and metadata of [cell_metadata()].
+#' Features are called `<species>-<gene>`; the columns `species` and `gene` of the feature metadata have both apart,
+#' with the SAM `weight` and `matched` (the homology names the gene). In the Seurat object every `_` of a feature's name
+#' is a `-`, since Seurat has it so. Cells have the ids and metadata of [cell_metadata()].
 #'
 #' Of the stitched graph the Seurat object holds each edge in both directions, with the larger weight:
 #' `FindClusters(object, graph.name = "samap")` reads one triangle only. The SingleCellExperiment holds it as it is,
@@ -74,11 +74,11 @@ assay_counts <- function(assay) {
 #'
 #' Counts are raw: `Seurat::NormalizeData()` or `scuttle::logNormCounts()` normalise them.
 #'
-#' @return `as_seurat()`: a Seurat object with the assay `RNA` (counts), the graph `samap`, and the reductions `umap` (if
-#'   there is a layout) and `latent` (the joint space). The identity of the cells is their species.
+#' @return `as_seurat()`: a Seurat object with the assay `RNA` (counts), the graph `samap`, and the reductions `umap`
+#'   (if there is a layout) and `latent` (the joint space). The identity of the cells is their species.
 #'
-#'   `as_sce()`: a SingleCellExperiment with the assay `counts`, the colPair `samap`, the reducedDims `UMAP` and `latent`,
-#'   and the alignment of the species and the provenance of the run in `metadata(object)$samap`.
+#'   `as_sce()`: a SingleCellExperiment with the assay `counts`, the colPair `samap`, the reducedDims `UMAP` and
+#'   `latent`, and the alignment of the species and the provenance of the run in `metadata(object)$samap`.
 #'
 #'   Without counts an error of class `samap_error_no_counts`.
 #' @seealso [add_samap()] puts results into the objects you already have.
@@ -95,7 +95,7 @@ as_seurat <- function(sm, threads = NULL, verbose = TRUE) {
   counts <- joined_counts(sm)
   dimnames(counts) <- list(rownames(features), sm$cells$cell)
   metadata <- output_metadata(sm)
-  if (is.null(metadata$orig.ident)) metadata$orig.ident <- sm$cells$species
+  if (!"orig.ident" %in% names(metadata)) metadata[["orig.ident"]] <- sm$cells$species
   object <- SeuratObject::CreateSeuratObject(counts, project = "samap", assay = "RNA")
   object <- SeuratObject::AddMetaData(object, metadata)
   object[["RNA"]] <- SeuratObject::AddMetaData(object[["RNA"]], features)

@@ -1,9 +1,9 @@
 #' Carry labels from one species to the others
 #'
 #' Every labelled cell of the reference species is certain of its label. The other cells take on the average, over their
-#' edges in the stitched graph, of what the cells at the other ends are; the reference keeps its labels. This is repeated
-#' until nothing changes by more than `tolerance`, or `max_iterations` times, so that labels also reach cells that have no
-#' link of their own to the reference but neighbours that do.
+#' edges in the stitched graph, of what the cells at the other ends are; the reference keeps its labels. This is
+#' repeated until nothing changes by more than `tolerance`, or `max_iterations` times, so that labels also reach cells
+#' that have no link of their own to the reference but neighbours that do.
 #'
 #' @param sm What [samap()] returns.
 #' @param from The species whose labels are transferred.
@@ -17,8 +17,8 @@
 #'   label arrived, or none as probable as asked for), probability (of the most probable label, 0 where none arrived),
 #'   uncertainty (1 - probability), entropy (of all labels, in nats; `NA` where none arrived).
 #'
-#'   A probability is that of a label *given that the cell has a counterpart* in the reference. Whether it has one is what
-#'   [cell_scores()] says: a type that the reference lacks gets the label of what is nearest, with a low score.
+#'   A probability is that of a label *given that the cell has a counterpart* in the reference. Whether it has one is
+#'   what [cell_scores()] says: a type that the reference lacks gets the label of what is nearest, with a low score.
 #'
 #'   Errors: `samap_error_key`, `samap_error_species`, `samap_error_shape`.
 #' @examples

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Installs what a make target needs and this machine lacks, saying so: tools/install-deps.sh build|test|check|lint|seurat|bench|python
+# Installs what a make target needs and this machine lacks, saying so: tools/install-deps.sh build|test|check|lint|bench|python
 # Debian and Ubuntu: by apt, as root or through sudo without a password; otherwise it prints the commands and stops.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-level=${1:?usage: tools/install-deps.sh build|test|check|lint|seurat|bench|python}
+level=${1:?usage: tools/install-deps.sh build|test|check|lint|bench|python}
 export PATH="$PATH:$HOME/.cargo/bin"
 
 missing=()
@@ -23,7 +23,7 @@ need_r() {
 }
 debian_name() {
   local kind=cran
-  case $1 in SingleCellExperiment | SummarizedExperiment) kind=bioc ;; esac
+  case $1 in SingleCellExperiment | SummarizedExperiment | HDF5Array) kind=bioc ;; esac
   echo "r-$kind-$(echo "$1" | tr '[:upper:]' '[:lower:]')"
 }
 
@@ -45,7 +45,7 @@ test_tools() {
   need_command pkg-config pkg-config
   # The fixtures of the Rust tests are HDF5 files; the package itself does not link HDF5.
   pkg-config --exists hdf5 2>/dev/null || need_package libhdf5-dev
-  need_r testthat lintr withr SeuratObject SingleCellExperiment SummarizedExperiment
+  need_r testthat lintr withr Seurat SeuratObject SingleCellExperiment SummarizedExperiment HDF5Array
 }
 
 case $level in
@@ -62,10 +62,6 @@ case $level in
     test_tools
     need_r jsonlite pkgdown
     need_command pandoc pandoc
-    ;;
-  seurat)
-    build_tools
-    need_r Seurat
     ;;
   bench)
     need_command gcc build-essential

@@ -25,7 +25,8 @@ test_that("with types their means are the alignment scores, and unlinked cells h
   scores <- alignment_scores(sm, "cell_type")
   type <- sm$cells$cell_type[match(found$cell, sm$cells$cell)]
   for (row in seq_len(nrow(scores))) {
-    here <- found$species == scores$species_a[[row]] & type == scores$type_a[[row]] & found$type %in% scores$type_b[[row]]
+    here <- found$species == scores$species_a[[row]] & type == scores$type_a[[row]] &
+      found$type %in% scores$type_b[[row]]
     expect_equal(sum(found$score[here]) / scores$n_a[[row]], scores$score_ab[[row]], tolerance = 1e-12)
   }
   one <- cell_scores(sm, list(mu = sm$cells$cell_type[91:180]), threads = 1, verbose = FALSE)

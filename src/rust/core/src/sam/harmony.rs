@@ -68,14 +68,16 @@ const WINDOW: usize = 3;
 /// Cells of one task.
 const CELLS: usize = 256;
 
-/// Steps of k-means that the first centroids are refined by.
+/// The first centroids: starts of k-means, most steps of each, and most cells they are found from.
+const STARTS: u64 = 10;
 const LLOYD: usize = 25;
+const SAMPLE: usize = 10_000;
 
 /// Step of the random streams: the order of the updates, and the first centroids.
 const ORDER: u64 = 0x6861_726d;
 const CENTROIDS: u64 = 0x6861_726e;
 
-/// `z` (cells × d) corrected for the batches. The first centroids come from k-means++ and Lloyd's steps, seeded.
+/// `z` (cells × d) corrected for the batches. The first centroids come from k-means, seeded.
 ///
 /// # Errors
 /// [`Error::Argument`] for an option out of its range; [`Error::Shape`] when there is not one batch per cell;
@@ -83,6 +85,10 @@ const CENTROIDS: u64 = 0x6861_726e;
 pub fn harmony(z: ArrayView2<f64>, batch: &Batch, seed: u64, ctx: &Context) -> Result<Array2<f64>> {
     let thirtieth = (z.nrows() as f64 / 30.0).round_ties_even() as usize;
     let clusters = batch.options.n_clusters.unwrap_or(thirtieth.min(100)).clamp(1, z.nrows().max(1));
+    check(&batch.options)?;
+    if z.is_empty() {
+        return Ok(z.to_owned());
+    }
     let centroids = first_centroids(&unit_rows(z.to_owned()), clusters, seed, ctx)?;
     harmony_from(z, batch, centroids, seed, ctx)
 }
@@ -103,9 +109,6 @@ pub fn harmony_from(
         let expected = format!("a batch for each of {} cells and {} coordinates per centroid", z.nrows(), z.ncols());
         let found = format!("{} batches and {} coordinates", batch.of.len(), centroids.ncols());
         return Err(Error::shape("Harmony", expected, found));
-    }
-    if z.is_empty() {
-        return Ok(z.to_owned());
     }
     // Cells of a batch side by side: every sum over a batch is one over a range.
     let mut order: Vec<usize> = (0..z.nrows()).collect();
@@ -381,32 +384,54 @@ fn unit_rows(mut a: Array2<f64>) -> Array2<f64> {
     a
 }
 
-/// k-means on the unit sphere: seeds by k-means++ (Arthur & Vassilvitskii 2007), then Lloyd's steps. A cluster that loses
-/// all of its cells keeps its centroid.
+/// k-means on the unit sphere: the best of some starts, each seeded by k-means++ (Arthur & Vassilvitskii 2007) and refined
+/// by Lloyd's steps, on a sample of the cells where there are many.
 fn first_centroids(unit: &Array2<f64>, clusters: usize, seed: u64, ctx: &Context) -> Result<Array2<f64>> {
-    let mut centroids = plus_plus(unit, clusters, seed, ctx)?;
-    let mut labels = Vec::new();
+    let mut order: Vec<usize> = (0..unit.nrows()).collect();
+    if order.len() > SAMPLE {
+        let mut rng = Rng::keyed(seed, CENTROIDS, 0);
+        (0..SAMPLE).for_each(|i| order.swap(i, i + rng.below(unit.nrows() - i)));
+        order.truncate(SAMPLE);
+        order.sort_unstable();
+    }
+    let cells = unit.select(Axis(0), &order);
+    let mut best = (f64::NEG_INFINITY, Array2::zeros((clusters, unit.ncols())));
+    for start in 1..=STARTS {
+        let found = k_means(&cells, clusters, &mut Rng::keyed(seed, CENTROIDS, start), ctx)?;
+        if found.0 > best.0 {
+            best = found;
+        }
+    }
+    Ok(best.1)
+}
+
+/// One start: the summed cosine of the cells with their centroids before the last step, and the centroids. A cluster that
+/// loses all of its cells keeps its centroid.
+fn k_means(cells: &Array2<f64>, clusters: usize, rng: &mut Rng, ctx: &Context) -> Result<(f64, Array2<f64>)> {
+    let mut centroids = plus_plus(cells, clusters, rng, ctx)?;
+    let (mut labels, mut total) = (Vec::new(), 0.0);
     for _ in 0..LLOYD {
-        let nearest = nearest_centroids(unit, &centroids, ctx)?;
-        if nearest == labels {
+        let nearest = nearest_centroids(cells, &centroids, ctx)?;
+        total = nearest.iter().map(|(_, cosine)| cosine).sum();
+        let now: Vec<usize> = nearest.into_iter().map(|(k, _)| k).collect();
+        if now == labels {
             break;
         }
-        labels = nearest;
+        labels = now;
         let mut sums = Array2::<f64>::zeros(centroids.dim());
-        labels.iter().enumerate().for_each(|(i, &k)| add(&mut sums, k, unit, i));
+        labels.iter().enumerate().for_each(|(i, &k)| add(&mut sums, k, cells, i));
         for (k, sum) in unit_rows(sums).outer_iter().enumerate() {
             if sum.iter().any(|&x| x != 0.0) {
                 centroids.row_mut(k).assign(&sum);
             }
         }
     }
-    Ok(centroids)
+    Ok((total, centroids))
 }
 
 /// Cells as centroids: the first at random, every other with a chance that goes with its distance² from the nearest one.
-fn plus_plus(unit: &Array2<f64>, clusters: usize, seed: u64, ctx: &Context) -> Result<Array2<f64>> {
+fn plus_plus(unit: &Array2<f64>, clusters: usize, rng: &mut Rng, ctx: &Context) -> Result<Array2<f64>> {
     let n = unit.nrows();
-    let mut rng = Rng::keyed(seed, CENTROIDS, 0);
     let mut distance = vec![f64::INFINITY; n];
     let mut chosen = vec![rng.below(n)];
     while chosen.len() < clusters {
@@ -425,18 +450,19 @@ fn plus_plus(unit: &Array2<f64>, clusters: usize, seed: u64, ctx: &Context) -> R
     Ok(unit.select(Axis(0), &chosen))
 }
 
-/// The centroid nearest to each cell, ties to the first.
-fn nearest_centroids(unit: &Array2<f64>, centroids: &Array2<f64>, ctx: &Context) -> Result<Vec<usize>> {
+/// The centroid nearest to each cell, ties to the first, and the cosine with it.
+fn nearest_centroids(unit: &Array2<f64>, centroids: &Array2<f64>, ctx: &Context) -> Result<Vec<(usize, f64)>> {
     let starts: Vec<usize> = (0..unit.nrows()).step_by(CELLS).collect();
-    let of_chunk = |&start: &usize| -> Result<Vec<usize>> {
+    let of_chunk = |&start: &usize| -> Result<Vec<(usize, f64)>> {
         ctx.check()?;
         let rows = unit.slice(s![start..(start + CELLS).min(unit.nrows()), ..]);
         let cosines = gemm::product(rows, centroids.t())?;
-        let first_largest =
-            |row: ndarray::ArrayView1<f64>| (0..row.len()).fold(0, |best, k| if row[k] > row[best] { k } else { best });
+        let first_largest = |row: ndarray::ArrayView1<f64>| {
+            (0..row.len()).fold((0, row[0]), |best, k| if row[k] > best.1 { (k, row[k]) } else { best })
+        };
         Ok(cosines.outer_iter().map(first_largest).collect())
     };
-    let chunks: Vec<Vec<usize>> = starts.par_iter().map(of_chunk).collect::<Result<_>>()?;
+    let chunks: Vec<Vec<(usize, f64)>> = starts.par_iter().map(of_chunk).collect::<Result<_>>()?;
     Ok(chunks.concat())
 }
 

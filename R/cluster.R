@@ -18,6 +18,19 @@ leiden <- function(n, edges, resolution, seed) {
   number_by_size(as.integer(igraph::membership(clusters)))
 }
 
+# Neighbourhoods are as large as the clusters: with one cluster they have no bound, with hardly any cell per cluster they
+# do not grow.
+warn_degenerate <- function(clusters, species) {
+  found <- nlevels(clusters)
+  if (found < 2 || found > length(clusters) / 2) {
+    samap_warn(
+      "clusters", paste0("Leiden found ", found, " cluster(s) of ", length(clusters), " cells in ", quoted(species), "."),
+      argument = "resolutions", species = species,
+      remedy = paste0("Pass a ", if (found < 2) "larger" else "smaller", " `resolutions`, or labels as `keys`.")
+    )
+  }
+}
+
 #' Joint clusters of the cells of all species
 #'
 #' Leiden clustering of the stitched graph, each edge taken in both directions with the larger of its weights.

@@ -6,8 +6,9 @@ use crate::job::{Job, Pack};
 use crate::options;
 use extendr_api::prelude::*;
 use ndarray::Array2;
-use samap_core::Result;
+use samap_core::sam::loadings::Components;
 use samap_core::sam::{Preprocessed, loadings, preprocess, run};
+use samap_core::{Result, on_device};
 use std::sync::Arc;
 
 /// A preprocessed species, held for R.
@@ -44,13 +45,13 @@ fn expression_start(counts: Robj, preprocess_options: Robj, threads: i32, memory
 
 /// Runs SAM on a preprocessed species.
 #[extendr]
-fn sam_start(pointer: Robj, sam_options: Robj, knn_options: Robj, threads: i32, memory: f64) -> Robj {
+fn sam_start(pointer: Robj, sam_options: Robj, knn_options: Robj, backend: &str, threads: i32, memory: f64) -> Robj {
     outcome(|| {
         let species: Species = held("pointer", &pointer)?;
         let seed = crate::convert::Fields::of("sam", &sam_options)?.number("seed")?;
         let options = options::sam(&sam_options, options::knn(&knn_options, seed)?)?;
-        Job::start(threads, memory, vec![], move |ctx| {
-            let result = run::run(&species, &options, ctx)?;
+        Job::start_on(options::backend(backend)?, threads, memory, move |device, ctx| {
+            let result = on_device!(device, backend => run::run_on(backend, &species, &options, ctx))?;
             Ok(Box::new(move || {
                 let (index, distance) = neighbours_to_r(&result.neighbours);
                 Ok(list!(
@@ -72,12 +73,14 @@ fn sam_start(pointer: Robj, sam_options: Robj, knn_options: Robj, threads: i32, 
 /// The loadings the mapping projects through: `list(pointer)`. `coordinates`: NULL, or those of the cells (cells × d) that
 /// the loadings are to carry into the mapping.
 #[extendr]
+#[allow(clippy::too_many_arguments)] // R's side of the call has no structs
 fn loadings_start(
     pointer: Robj,
     weights: Robj,
     coordinates: Robj,
     loadings: Robj,
     seed: f64,
+    backend: &str,
     threads: i32,
     memory: f64,
 ) -> Robj {
@@ -85,12 +88,14 @@ fn loadings_start(
         let species: Species = held("pointer", &pointer)?;
         let weights = weights.as_real_vector().ok_or_else(|| wrong("weights", "a vector of numbers"))?;
         let given = if coordinates.is_null() { None } else { Some(matrix_from_r("coordinates", &coordinates)?) };
-        let (components, solver) = options::loadings(&loadings)?;
-        Job::start(threads, memory, vec![], move |ctx| {
-            let (x, seed) = (&species.expression, seed as u64);
-            let found = ctx.phase("loadings", 1, || match &given {
-                Some(z) => loadings::carried_loadings(x, &weights, z.view(), components, solver, seed, ctx),
-                None => loadings::mapping_loadings(x, &weights, components, solver, seed, ctx),
+        let (count, solver) = options::loadings(&loadings)?;
+        Job::start_on(options::backend(backend)?, threads, memory, move |device, ctx| {
+            let (x, components) = (&species.expression, Components { count, solver, seed: seed as u64 });
+            let found = ctx.phase("loadings", 1, || {
+                on_device!(device, backend => match &given {
+                    Some(z) => loadings::carried_loadings_on(backend, x, &weights, z.view(), components, ctx),
+                    None => loadings::mapping_loadings_on(backend, x, &weights, count, solver, components.seed, ctx),
+                })
             })?;
             Ok(Box::new(move || {
                 let pointer: Robj = ExternalPtr::new(Loadings::new(found)).into();

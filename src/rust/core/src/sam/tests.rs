@@ -1,8 +1,9 @@
 use super::harmony::{Batch, HarmonyOptions};
-use super::loadings::{carried_loadings, mapping_loadings};
+use super::loadings::{Components, carried_loadings_on, mapping_loadings};
 use super::preprocess::{Norm, PreprocessOptions, Preprocessed, SumNorm, preprocess};
 use super::run::{SamOptions, SamResult, run};
 use super::weights::{WeightMode, dispersion_ranking};
+use crate::backend::Cpu;
 use crate::knn::Neighbours;
 use crate::linalg::pca::PcaSolver;
 use crate::rng::Rng;
@@ -152,9 +153,9 @@ fn carried_loadings_are_the_plain_ones_for_their_own_scores_and_put_cells_where_
     let data = prepared(&counts(200, 60));
     let weights = sam(&data).weights;
     let ctx = Context::default();
-    let carried = |z: &Array2<f32>| {
-        carried_loadings(&data.expression, &weights, z.view(), 300, PcaSolver::Exact, 0, &ctx).unwrap()
-    };
+    let components = Components { count: 300, solver: PcaSolver::Exact, seed: 0 };
+    let carried =
+        |z: &Array2<f32>| carried_loadings_on(&Cpu, &data.expression, &weights, z.view(), components, &ctx).unwrap();
     let plain = mapping_loadings(&data.expression, &weights, 300, PcaSolver::Exact, 0, &ctx).unwrap();
     let scores = scores_of(&data, &weights, &plain);
     let rotated = Array2::from_shape_fn((200, 2), |(i, j)| scores[[i, j]] - 2.0 * scores[[i, j + 1]] + 3.0);
@@ -167,7 +168,7 @@ fn carried_loadings_are_the_plain_ones_for_their_own_scores_and_put_cells_where_
         }
     }
     let short = Array2::<f32>::zeros((199, 2));
-    let bad = carried_loadings(&data.expression, &weights, short.view(), 300, PcaSolver::Auto, 0, &ctx);
+    let bad = carried_loadings_on(&Cpu, &data.expression, &weights, short.view(), components, &ctx);
     assert!(matches!(bad, Err(Error::Shape { .. })));
 }
 

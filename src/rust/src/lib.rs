@@ -10,12 +10,14 @@ mod convert;
 mod device;
 mod embedding;
 mod error;
+mod gene_ids;
 mod gene_pairs;
 mod homology;
 mod job;
 mod mapping;
 mod options;
 mod sam;
+mod sequences;
 mod transfer;
 
 use extendr_api::prelude::*;
@@ -28,11 +30,13 @@ extendr_module! {
     use cluster_markers;
     use device;
     use embedding;
+    use gene_ids;
     use gene_pairs;
     use homology;
     use job;
     use mapping;
     use options;
     use sam;
+    use sequences;
     use transfer;
 }

@@ -22,7 +22,7 @@ print(samap_check(sm, verbose = FALSE))
 
 # All cells in one object.
 joint <- as_seurat(sm, verbose = FALSE)
-joint <- FindClusters(joint, graph.name = "samap", resolution = 0.5, verbose = FALSE)
+joint <- FindClusters(joint, graph.name = "samap", resolution = 1.5, verbose = FALSE)
 joint <- NormalizeData(joint, verbose = FALSE)
 print(table(joint$seurat_clusters, joint$species))
 draw <- function(name, plot) ggplot2::ggsave(file.path(output, name), plot, width = 9, height = 4.5, dpi = 100)

@@ -25,14 +25,14 @@ joint <- as_seurat(sm, verbose = FALSE)
 joint <- FindClusters(joint, graph.name = "samap", resolution = 1.5, verbose = FALSE)
 joint <- NormalizeData(joint, verbose = FALSE)
 print(table(joint$seurat_clusters, joint$species))
-draw <- function(name, plot) ggplot2::ggsave(file.path(output, name), plot, width = 9, height = 4.5, dpi = 100)
+draw <- function(name, plot) ggplot2::ggsave(file.path(output, name), plot, width = 14, height = 5, dpi = 100)
 draw("clusters.png", DimPlot(joint, reduction = "umap", group.by = c("species", "seurat_clusters")))
 draw("insulin.png", FeaturePlot(joint, c("human-INS", "mouse-Ins2")))
 
 # Labels of the human cells in the mouse object, and the other way round.
 mouse <- add_samap(mouse, sm, "mouse", key = "cell_type", verbose = FALSE)
 human <- add_samap(human, sm, "human", key = "cell_type", verbose = FALSE)
-draw("labels.png", DimPlot(mouse, reduction = "samap", group.by = c("cell_type", "samap_label_human"), label = TRUE))
+draw("labels.png", DimPlot(mouse, reduction = "samap", group.by = c("cell_type", "samap_label_human")))
 shared <- mouse$cell_type %in% human$cell_type
 agree <- mean(mouse$cell_type[shared] == mouse$samap_label_human[shared], na.rm = TRUE)
 cat("mouse cells of types that human has: ", round(100 * agree), " % get the label of their own type\n", sep = "")

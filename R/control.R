@@ -58,11 +58,11 @@ knn_methods <- c("auto", "exact", "ivf", "hnsw")
 
 #' The engine's default options
 #'
-#' Defaults live in the engine, once. The arguments of [samap()], [sam()], [run_umap()] and [samap_control()] have the
-#' same values (a test asserts it).
+#' Defaults live in the engine, once. The arguments of [samap()], [sam()], [run_umap()], [samap_control()] and of the
+#' functions that make tables have the same values (a test asserts it).
 #'
-#' @return A named list of named lists, one per step (`preprocess`, `sam`, `knn`, `loadings`, `mapping`, `umap`), and
-#'   `memory` in bytes.
+#' @return A named list of named lists, one per step (`preprocess`, `sam`, `knn`, `loadings`, `mapping`, `umap`,
+#'   `gene_pairs`, `enrichment`, `substitutions`, `cell_type_triangles`, `gene_triangles`), and `memory` in bytes.
 #' @examples
 #' samap_defaults()$mapping$n_iterations
 #' @export

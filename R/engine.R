@@ -53,6 +53,45 @@ engine_gene_pairs <- function(species, homology, graph, scores, options, run) {
   as.data.frame(run_job(outcome, run, "gene pairs"))
 }
 
+# sets: list(n_genes, n_terms, gene, term), a row per gene and term; lists: unnamed list of vectors of genes. A list of
+# columns, one of which holds vectors of genes.
+engine_enrichment <- function(sets, lists, options, run) {
+  run_job(enrichment_start(sets, lists, options, run$threads, run$memory), run, "enrichment")
+}
+
+# Genes and terms of a GAF or GMT file: list(genes, terms, gene, term), the last two indices into the first two.
+engine_gene_sets <- function(path, format, options, run) {
+  run_job(gene_sets_start(path, format, options, run$threads, run$memory), run, "gene sets")
+}
+
+# homology: list(n_genes, gene_a, gene_b, weight), with refined correlations as weights. orthologs, paralogs:
+# list(gene_a, gene_b), numbered in the same way.
+engine_substitutions <- function(homology, orthologs, paralogs, min_gain, run) {
+  outcome <- substitutions_start(homology, orthologs, paralogs, min_gain, run$threads, run$memory)
+  as.data.frame(run_job(outcome, run, "paralog substitutions"))
+}
+
+# homology: as above, with sequence weights.
+engine_reciprocal_best <- function(homology) rust_value(reciprocal_best_(homology))
+
+# scores: rows of engine_alignment(). Matrices cliques x corners (species, kind) and cliques x edges (score).
+engine_type_triangles <- function(scores, min_score, n, run) {
+  outcome <- type_triangles_start(scores, min_score, as.double(n), run$threads, run$memory)
+  run_job(outcome, run, "cell type triangles")
+}
+
+# homology, orthologs: as for engine_substitutions(). Matrices cliques x corners (gene) and cliques x edges
+# (correlation, class).
+engine_gene_triangles <- function(homology, orthologs, options, run) {
+  run_job(gene_triangles_start(homology, orthologs, options, run$threads, run$memory), run, "gene triangles")
+}
+
+# Types that genes mark, a vector per gene. genes: rows of the counts.
+engine_gene_types <- function(expression, labels, genes, test, max_pval, run, label) {
+  species <- list(expression = expression, labels = labels$labels, n_labels = labels$n_labels, test = test)
+  run_job(gene_types_start(species, genes, max_pval, run$threads, run$memory), run, label, label)
+}
+
 engine_blast <- function(forward, backward, evalue) {
   run <- new_run(threads = 1L, verbose = FALSE)
   read <- run_job(blast_start(forward, backward, as.double(evalue), run$threads, run$memory), run, "BLAST tables")

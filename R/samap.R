@@ -222,7 +222,7 @@ note_cap <- function(groups, settings, run) {
 homology_index <- function(edges, atlases, matched) {
   genes <- Map(function(atlas, here) sort(atlas$genes[here], method = "radix"), atlases, matched)
   columns <- Map(function(atlas, names) match(names, atlas$genes), atlases, genes)
-  list(columns = columns, homology = edge_index(edges[edges$matched, , drop = FALSE], genes))
+  list(genes = genes, columns = columns, homology = edge_index(edges[edges$matched, , drop = FALSE], genes))
 }
 
 # ---- continuing --------------------------------------------------------------

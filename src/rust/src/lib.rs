@@ -7,13 +7,17 @@ mod cluster_markers;
 mod convert;
 mod device;
 mod embedding;
+mod enrichment;
 mod error;
 mod gene_pairs;
+mod gene_sets;
 mod homology;
 mod job;
 mod mapping;
 mod options;
 mod sam;
+mod substitutions;
+mod triangles;
 
 use extendr_api::prelude::*;
 
@@ -23,10 +27,14 @@ extendr_module! {
     use cluster_markers;
     use device;
     use embedding;
+    use enrichment;
     use gene_pairs;
+    use gene_sets;
     use homology;
     use job;
     use mapping;
     use options;
     use sam;
+    use substitutions;
+    use triangles;
 }

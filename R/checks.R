@@ -9,7 +9,8 @@ describe <- function(x) {
     return(paste0("an object of class ", backticked(class(x)[[1]])))
   }
   if (length(x) != 1L) {
-    return(paste0("a ", typeof(x), " vector of length ", length(x)))
+    article <- if (grepl("^[aeiou]", typeof(x))) "an " else "a "
+    return(paste0(article, typeof(x), " vector of length ", length(x)))
   }
   if (is.character(x)) quoted(x) else format(x)
 }

@@ -106,9 +106,9 @@ pub fn paralog_substitutions(
     for (gene, homologues) in (0_u32..).zip(homology.homologues()) {
         ctx.check()?;
         for of_species in homologues.chunk_by(|a, b| homology.species(a.0) == homology.species(b.0)) {
-            let (true_ones, others): (Vec<_>, Vec<_>) =
+            let (real, others): (Vec<_>, Vec<_>) =
                 of_species.iter().partition(|(other, _)| orthologous.contains(&ordered((gene, *other))));
-            for &(ortholog, pair) in &true_ones {
+            for &(ortholog, pair) in &real {
                 for &(paralog, other) in others.iter().filter(|(paralog, _)| may((gene, *paralog))) {
                     let (before, after) = (homology.values[pair as usize], homology.values[other as usize]);
                     found.push(Substitution {

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Installs what a make target needs and this machine lacks, saying so: tools/install-deps.sh build|test|check|bench|python
+# Installs what a make target needs and this machine lacks, saying so: tools/install-deps.sh build|test|check|lint|seurat|bench|python
 # Debian and Ubuntu: by apt, as root or through sudo without a password; otherwise it prints the commands and stops.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-level=${1:?usage: tools/install-deps.sh build|test|check|bench|python}
+level=${1:?usage: tools/install-deps.sh build|test|check|lint|seurat|bench|python}
 export PATH="$PATH:$HOME/.cargo/bin"
 
 missing=()
@@ -57,6 +57,15 @@ case $level in
     need_command pandoc pandoc
     need_command qpdf qpdf
     need_command checkbashisms devscripts
+    ;;
+  lint)
+    test_tools
+    need_r jsonlite pkgdown
+    need_command pandoc pandoc
+    ;;
+  seurat)
+    build_tools
+    need_r Seurat
     ;;
   bench)
     need_command gcc build-essential

@@ -64,7 +64,7 @@ impl<'a> Lines<'a> {
     /// [`Error::Io`]; [`Error::Cancelled`].
     pub fn advance(&mut self) -> Result<bool> {
         use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
-        if self.number % LINES_PER_CHECK == 0 {
+        if self.number.is_multiple_of(LINES_PER_CHECK) {
             self.ctx.check()?;
         }
         self.number += 1;

@@ -219,12 +219,13 @@ mod tests {
         fn naive(&self, min_gain: f64, may: impl Fn(u32, u32) -> bool) -> Vec<(u32, u32, u32)> {
             let mut found = Vec::new();
             for (g, h, other) in (0..24).flat_map(|g| (0..576).map(move |x| (g, x / 24, x % 24))) {
-                if h / 8 == other / 8 && self.is_ortholog(g, h) && !self.is_ortholog(g, other) && may(g, other) {
-                    if let (Some(before), Some(after)) = (self.value(g, h), self.value(g, other)) {
-                        if after - before > 0.0 && after - before >= min_gain {
-                            found.push((g, h, other));
-                        }
-                    }
+                let kinds = h / 8 == other / 8 && self.is_ortholog(g, h) && !self.is_ortholog(g, other);
+                if let (true, Some(before), Some(after)) =
+                    (kinds && may(g, other), self.value(g, h), self.value(g, other))
+                    && after - before > 0.0
+                    && after - before >= min_gain
+                {
+                    found.push((g, h, other));
                 }
             }
             found

@@ -26,7 +26,7 @@
 #'   rbind(as.data.frame(example$homology), other, same),
 #'   umap = FALSE, threads = 1, verbose = FALSE
 #' )
-#' cell_type_triangles(sm, "cell_type")
+#' head(cell_type_triangles(sm, "cell_type"))
 #' @export
 cell_type_triangles <- function(sm, by, min_score = 0.1, n = 3, n_top = 0, iteration = "final", species = NULL) {
   check_samap(sm)

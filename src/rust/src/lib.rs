@@ -9,6 +9,7 @@ mod device;
 mod embedding;
 mod enrichment;
 mod error;
+mod gene_ids;
 mod gene_pairs;
 mod gene_sets;
 mod homology;
@@ -18,6 +19,7 @@ mod options;
 mod sam;
 mod substitutions;
 mod triangles;
+mod sequences;
 
 use extendr_api::prelude::*;
 
@@ -28,6 +30,7 @@ extendr_module! {
     use device;
     use embedding;
     use enrichment;
+    use gene_ids;
     use gene_pairs;
     use gene_sets;
     use homology;
@@ -37,4 +40,5 @@ extendr_module! {
     use sam;
     use substitutions;
     use triangles;
+    use sequences;
 }

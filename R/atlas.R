@@ -45,6 +45,7 @@ read_sample <- function(x, species) {
 
 # Counts as they came, and the metadata of the cells (or NULL).
 raw_atlas <- function(x, species) {
+  load_methods(x)
   if (inherits(x, "Seurat")) {
     return(raw_seurat(x, species))
   }
@@ -66,12 +67,22 @@ raw_atlas <- function(x, species) {
   )
 }
 
+# Matrices that stay on disk are read by methods of the package that made them.
+load_methods <- function(x) {
+  home <- attr(class(x), "package")
+  if (is.character(home) && home %in% c("BPCells", "DelayedArray", "HDF5Array")) {
+    rlang::check_installed(home, "to read the counts.")
+    loadNamespace(home)
+  }
+}
+
 is_sparse <- function(x) {
   methods::is(x, "Matrix") || methods::is(x, "DelayedMatrix") || methods::is(x, "IterableMatrix")
 }
 
 # The dgCMatrix of genes x cells. The caller's own object where it is one already.
 as_counts <- function(x, species) {
+  load_methods(x)
   if (methods::is(x, "dgCMatrix")) {
     return(x)
   }
@@ -142,66 +153,6 @@ align_metadata <- function(metadata, barcodes, n_cells, species) {
       remedy = "Give `cells` the column names of `counts` as row names, or none.")
   }
   as.data.frame(metadata)[order, , drop = FALSE]
-}
-
-# ---- Seurat and Bioconductor -------------------------------------------------
-
-raw_seurat <- function(x, species) {
-  rlang::check_installed("SeuratObject", "to read Seurat objects.")
-  counts <- seurat_counts(x, species)
-  metadata <- x[[]]
-  list(counts = counts, cells = metadata[match(colnames(counts), rownames(metadata)), , drop = FALSE])
-}
-
-# Counts of the default assay; of the assay "RNA" where the default one has none of its own (SCTransform, integration).
-seurat_counts <- function(x, species) {
-  default <- SeuratObject::DefaultAssay(x)
-  assays <- names(x@assays)
-  for (name in unique(c(default, intersect("RNA", assays)))) {
-    assay <- x[[name]]
-    if (inherits(assay, "SCTAssay")) next
-    counts <- assay_counts(assay)
-    if (!is.null(counts) && nrow(counts) > 0 && ncol(counts) > 0) {
-      return(counts)
-    }
-  }
-  bad_atlas("no_counts", species,
-    paste0("is a Seurat object without raw counts in its default assay ", quoted(default), " (assays: ",
-      enumerate(quoted(assays)), ")."),
-    remedy = "Give the object with the assay that holds the counts: `DefaultAssay(object) <- \"RNA\"`.")
-}
-
-assay_counts <- function(assay) {
-  if (!inherits(assay, c("StdAssay", "Assay5"))) {
-    # The argument was renamed in SeuratObject 5.
-    which <- if (utils::packageVersion("SeuratObject") >= "5.0.0") list(layer = "counts") else list(slot = "counts")
-    return(do.call(SeuratObject::GetAssayData, c(list(assay), which)))
-  }
-  # Exports of SeuratObject 5, looked up at run time so that version 4 will do where objects are of version 4.
-  layers_of <- getExportedValue("SeuratObject", "Layers")
-  layer_data <- getExportedValue("SeuratObject", "LayerData")
-  layers <- layers_of(assay, search = "counts")
-  if (length(layers) == 0) {
-    return(NULL)
-  }
-  parts <- lapply(layers, function(layer) as_counts(layer_data(assay, layer = layer), NULL))
-  joined <- join_columns(parts)
-  order <- match(colnames(assay), colnames(joined))
-  if (anyNA(order) || !is.unsorted(order, strictly = TRUE)) joined else joined[, order, drop = FALSE]
-}
-
-raw_experiment <- function(x, species) {
-  rlang::check_installed("SummarizedExperiment", "to read SingleCellExperiment objects.")
-  assays <- SummarizedExperiment::assayNames(x)
-  if (!"counts" %in% assays) {
-    bad_atlas("no_counts", species,
-      paste0("has no assay \"counts\" (assays: ", if (length(assays) > 0) enumerate(quoted(assays)) else "none", ")."),
-      remedy = "Raw counts are needed: `assay(x, \"counts\") <- ...`.")
-  }
-  counts <- SummarizedExperiment::assay(x, "counts")
-  cells <- as.data.frame(SummarizedExperiment::colData(x), optional = TRUE)
-  if (is.null(colnames(x))) rownames(cells) <- NULL
-  list(counts = counts, cells = cells)
 }
 
 # ---- samples -----------------------------------------------------------------

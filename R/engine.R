@@ -11,10 +11,11 @@ engine_sam <- function(expression, sam, knn, run, label) {
   run_job(sam_start(expression, sam, knn, run$backend, run$threads, run$memory), run, label, label)
 }
 
-# Opaque handle of the loadings the mapping projects through.
-engine_loadings <- function(expression, weights, loadings, seed, run, label) {
+# Opaque handle of the loadings the mapping projects through. coordinates: those of the cells (cells x dimensions) that
+# the loadings are to carry into the mapping, or NULL.
+engine_loadings <- function(expression, weights, coordinates, loadings, seed, run, label) {
   outcome <- loadings_start(
-    expression, weights, loadings, as.double(seed), run$backend, run$threads, run$memory
+    expression, weights, coordinates, loadings, as.double(seed), run$backend, run$threads, run$memory
   )
   run_job(outcome, run, label, label)$pointer
 }
@@ -44,6 +45,30 @@ engine_alignment <- function(graph, labels, k, n_top, run) {
     graph, n_cells, unname(labels), as.double(k), as.double(n_top), run$threads, run$memory
   )
   as.data.frame(run_job(outcome, run, "alignment scores"))
+}
+
+# Shares of every cell's cross-species edges, those other than 0: cell, species and type they go to, score; indices.
+engine_cell_scores <- function(graph, labels, k, run) {
+  n_cells <- vapply(labels, function(one) as.double(one$n_cells), double(1), USE.NAMES = FALSE)
+  outcome <- cell_scores_start(graph, n_cells, unname(labels), as.double(k), run$threads, run$memory)
+  as.data.frame(run_job(outcome, run, "cell scores"))
+}
+
+# Labels carried along a graph: list(label, probability, entropy, iterations). reference: whether a cell is of the
+# species whose labels they are; label: 1-based, NA for none.
+engine_transfer <- function(graph, reference, label, n_labels, transfer, run) {
+  outcome <- transfer_start(graph, reference, label, as.double(n_labels), transfer, run$threads, run$memory)
+  run_job(outcome, run, "label transfer")
+}
+
+# max(A, t(A)) of a dgCMatrix, without its diagonal.
+engine_symmetric <- function(graph, run) {
+  run_job(symmetric_start(graph, run$threads, run$memory), run, "stitched graph")
+}
+
+# Connected component of every cell of a kNN table.
+engine_components <- function(neighbor_index, run) {
+  run_job(components_start(neighbor_index, run$threads, run$memory), run, "components")
 }
 
 engine_markers <- function(expression, labels, test, run, label) {

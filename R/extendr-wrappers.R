@@ -1,6 +1,9 @@
 # Generated from src/rust/src by tools/wrappers.R: do not edit by hand.
 
 alignment_start <- function(graph, n_cells, species, k, n_top, threads, memory) .Call(wrap__alignment_start, graph, n_cells, species, k, n_top, threads, memory)
+cell_scores_start <- function(graph, n_cells, species, k, threads, memory) .Call(wrap__cell_scores_start, graph, n_cells, species, k, threads, memory)
+symmetric_start <- function(graph, threads, memory) .Call(wrap__symmetric_start, graph, threads, memory)
+components_start <- function(neighbor_index, threads, memory) .Call(wrap__components_start, neighbor_index, threads, memory)
 markers_start <- function(species, threads, memory) .Call(wrap__markers_start, species, threads, memory)
 devices_ <- function() .Call(wrap__devices_)
 available_cores_ <- function() .Call(wrap__available_cores_)
@@ -35,5 +38,7 @@ number_sequences_start <- function(path, to, threads, memory) .Call(wrap__number
 write_longest_start <- function(path, to, genes, threads, memory) .Call(wrap__write_longest_start, path, to, genes, threads, memory)
 name_hits_start <- function(table, to, queries, targets, threads, memory) .Call(wrap__name_hits_start, table, to, queries, targets, threads, memory)
 program_start <- function(program, arguments, dir, log, phase, threads, memory) .Call(wrap__program_start, program, arguments, dir, log, phase, threads, memory)
+loadings_start <- function(pointer, weights, coordinates, loadings, seed, threads, memory) .Call(wrap__loadings_start, pointer, weights, coordinates, loadings, seed, threads, memory)
+transfer_start <- function(graph, reference, label, n_labels, transfer_options, threads, memory) .Call(wrap__transfer_start, graph, reference, label, n_labels, transfer_options, threads, memory)
 sam_start <- function(pointer, sam_options, knn_options, backend, threads, memory) .Call(wrap__sam_start, pointer, sam_options, knn_options, backend, threads, memory)
 loadings_start <- function(pointer, weights, loadings, seed, backend, threads, memory) .Call(wrap__loadings_start, pointer, weights, loadings, seed, backend, threads, memory)

@@ -14,7 +14,7 @@ new_samap <- function(inputs, settings, fits, groups, mapped, from, run) {
   edges$correlation <- NA_real_
   edges$correlation[edges$matched] <- mapped$correlation
   sm <- structure(list(
-    format = 1L, species = species, cells = cells, genes = gene_table(inputs, fits),
+    format = result_format, species = species, cells = cells, genes = gene_table(inputs, fits),
     homology = list(edges = edges, refined_over = mapped$refined_over),
     passes = join_passes(from, mapped$passes, settings), latent = mapped$latent, umap = NULL, alignment = NULL,
     sam = lapply(fits, function(fitted) kept_fit(fitted$fit)), groups = groups,
@@ -23,6 +23,7 @@ new_samap <- function(inputs, settings, fits, groups, mapped, from, run) {
     timings = NULL, choices = NULL, provenance = provenance(inputs, settings, run)
   ), class = "samap")
   sm$alignment <- species_alignment(sm, run)
+  sm$checks <- quick_checks(species_parts(sm), NULL, run)
   sm
 }
 
@@ -111,13 +112,7 @@ check_samap <- function(x, argument = "sm") {
       argument = argument, found = paste0("It is ", describe(x), ".")
     )
   }
-  if (!identical(x$format, 1L)) {
-    samap_abort(
-      "format", paste0(backticked(argument), " was written by another version of samap."), argument = argument,
-      found = paste0("Its format is ", format(x$format), "; this version reads format 1."), remedy = "Update samap."
-    )
-  }
-  invisible(x)
+  check_format(x, argument)
 }
 
 # ---- printing ----------------------------------------------------------------
@@ -132,6 +127,7 @@ print.samap <- function(x, ...) {
   cat("homology: ", count_of(matched, "pair"), " of genes matched (of ", count_of(nrow(x$homology$edges), "input pair"),
     ")\n", sep = "")
   print_alignment(x)
+  print_checks(x)
   cat("umap: ", if (is.null(x$umap)) "none" else "yes", " | counts: ", if (is.null(x$counts)) "not kept" else "kept",
     "\n", sep = "")
   cat("time: ", format(round(x$provenance$seconds, 1)), " s on ", x$provenance$device, ", ",
@@ -350,10 +346,7 @@ run_info <- function(sm) {
 }
 
 check_result <- function(x, argument = "sm") {
-  if (inherits(x, "samap_sam")) {
-    return(invisible(x))
-  }
-  check_samap(x, argument)
+  if (inherits(x, "samap_sam")) check_format(x, argument) else check_samap(x, argument)
 }
 
 # ---- counts ------------------------------------------------------------------

@@ -47,9 +47,11 @@
 #' species.
 #'
 #' @return A list of class `samap` (plain data: `saveRDS()` works). Read it with [stitched_graph()], [homology_graph()],
-#'   [alignment_scores()], [gene_pairs()], [cluster_markers()], [cell_metadata()], [gene_weights()], [embedding()],
-#'   [plot_embedding()], [plot_alignment()] and [run_info()]. Its fields:
-#'   * `format`: 1.
+#'   [alignment_scores()], [gene_pairs()], [cluster_markers()], [cell_scores()], [transfer_labels()],
+#'   [cluster_stitched()], [cell_metadata()], [gene_weights()], [embedding()], [plot_embedding()], [plot_alignment()],
+#'   [samap_check()] and [run_info()]; [as_seurat()], [as_sce()] and [add_samap()] bring it to where you work. Its
+#'   fields:
+#'   * `format`: 1; see [update_samap()].
 #'   * `species`: ids, in the order of `atlases`.
 #'   * `cells`, `genes`: data frames, in the order of the graphs (species after species).
 #'   * `homology`: list of `edges` (data frame; `matched`: both genes are in the atlases; `correlation`) and
@@ -58,6 +60,7 @@
 #'     source).
 #'   * `latent`: matrix cells x dimensions, the joint projection of the last pass. `umap`: matrix cells x 2, or `NULL`.
 #'   * `alignment`: mean alignment score of the cells per pair of species (0 to 1).
+#'   * `checks`: what [samap_check()] found in the groups of the run, as far as [print()] counts it.
 #'   * `sam`: per species, what [sam()] computes. `groups`: per species, the group of every cell.
 #'   * `counts`: per species, the dgCMatrix, or `NULL`.
 #'   * `options`, `timings`, `choices`, `provenance`.
@@ -178,9 +181,16 @@ prepare_species <- function(atlas, species, settings, from, run) {
     fitted <- list(fit = known, expression = expression$pointer)
   }
   fitted$loadings <- engine_loadings(
-    fitted$expression, fitted$fit$genes$weight, settings$loadings, settings$seed, run, species
+    fitted$expression, fitted$fit$genes$weight, carried_coordinates(fitted$fit), settings$loadings, settings$seed,
+    run, species
   )
   fitted
+}
+
+# Coordinates of the cells that are not plain principal components: given ones, or corrected for batches. The loadings
+# carry them into the mapping.
+carried_coordinates <- function(fit) {
+  if (!is.null(fit$options$sam$components) || !is.null(fit$options$sam$batch)) fit$scores
 }
 
 # Per species, the labels `keys` name, or NULL where clusters are to be used.

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Installs what a make target needs and this machine lacks, saying so:
-# tools/install-deps.sh build|test|check|lint|seurat|bench|cuda|python
+# tools/install-deps.sh build|test|check|lint|bench|cuda|python
 # Debian and Ubuntu: by apt, as root or through sudo without a password; otherwise it prints the commands and stops.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-level=${1:?usage: tools/install-deps.sh build|test|check|lint|seurat|bench|cuda|python}
+level=${1:?usage: tools/install-deps.sh build|test|check|lint|bench|cuda|python}
 export PATH="$PATH:$HOME/.cargo/bin"
 
 missing=()
@@ -24,7 +24,7 @@ need_r() {
 }
 debian_name() {
   local kind=cran
-  case $1 in SingleCellExperiment | SummarizedExperiment) kind=bioc ;; esac
+  case $1 in SingleCellExperiment | SummarizedExperiment | HDF5Array) kind=bioc ;; esac
   echo "r-$kind-$(echo "$1" | tr '[:upper:]' '[:lower:]')"
 }
 
@@ -46,11 +46,11 @@ test_tools() {
   need_command pkg-config pkg-config
   # The fixtures of the Rust tests are HDF5 files; the package itself does not link HDF5.
   pkg-config --exists hdf5 2>/dev/null || need_package libhdf5-dev
-  need_r testthat lintr withr SeuratObject SingleCellExperiment SummarizedExperiment
   # The programs of run_blast(); its tests are skipped where one is missing.
   need_command diamond diamond-aligner
   need_command mmseqs mmseqs2
   need_command blastp ncbi-blast+
+  need_r testthat lintr withr Seurat SeuratObject SingleCellExperiment SummarizedExperiment HDF5Array
 }
 
 case $level in
@@ -67,10 +67,6 @@ case $level in
     test_tools
     need_r jsonlite pkgdown
     need_command pandoc pandoc
-    ;;
-  seurat)
-    build_tools
-    need_r Seurat
     ;;
   bench)
     need_command gcc build-essential

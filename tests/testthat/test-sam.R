@@ -79,6 +79,7 @@ test_that("formals agree with the engine's defaults", {
   agree(cell_type_triangles, defaults$cell_type_triangles)
   agree(gene_triangles, c(defaults$gene_triangles[c("min_correlation", "n")], defaults$substitutions))
   expect_identical(eval(formals(gene_triangles)$classes), defaults$gene_triangles$classes)
+  agree(transfer_labels, defaults$transfer)
   expect_equal(eval(formals(samap_control)$memory), defaults$memory)
   expect_equal(first(samap, "knn"), defaults$knn$method)
 })

@@ -3,6 +3,8 @@
 #![allow(missing_docs)] // extendr_module! makes public functions of its own
 
 mod alignment_scores;
+mod cell_scores;
+mod cluster;
 mod cluster_markers;
 mod convert;
 mod device;
@@ -17,15 +19,18 @@ mod job;
 mod mapping;
 mod options;
 mod sam;
-mod substitutions;
-mod triangles;
 mod sequences;
+mod substitutions;
+mod transfer;
+mod triangles;
 
 use extendr_api::prelude::*;
 
 extendr_module! {
     mod samap;
     use alignment_scores;
+    use cell_scores;
+    use cluster;
     use cluster_markers;
     use device;
     use embedding;
@@ -41,4 +46,5 @@ extendr_module! {
     use substitutions;
     use triangles;
     use sequences;
+    use transfer;
 }

@@ -1,11 +1,12 @@
 //! Preprocessing, SAM and the loadings of one species.
 
-use crate::convert::{SparseSlots, indices_to_r, matrix_to_r, neighbours_to_r, rows_to_r};
+use crate::convert::{SparseSlots, indices_to_r, matrix_from_r, matrix_to_r, neighbours_to_r, rows_to_r};
 use crate::error::{outcome, wrong};
 use crate::job::{Job, Pack};
 use crate::options;
 use extendr_api::prelude::*;
 use ndarray::Array2;
+use samap_core::sam::loadings::Components;
 use samap_core::sam::{Preprocessed, loadings, preprocess, run};
 use samap_core::{Result, on_device};
 use std::sync::Arc;
@@ -69,11 +70,14 @@ fn sam_start(pointer: Robj, sam_options: Robj, knn_options: Robj, backend: &str,
     })
 }
 
-/// The loadings the mapping projects through: `list(pointer)`.
+/// The loadings the mapping projects through: `list(pointer)`. `coordinates`: NULL, or those of the cells (cells × d) that
+/// the loadings are to carry into the mapping.
 #[extendr]
+#[allow(clippy::too_many_arguments)] // R's side of the call has no structs
 fn loadings_start(
     pointer: Robj,
     weights: Robj,
+    coordinates: Robj,
     loadings: Robj,
     seed: f64,
     backend: &str,
@@ -83,12 +87,14 @@ fn loadings_start(
     outcome(|| {
         let species: Species = held("pointer", &pointer)?;
         let weights = weights.as_real_vector().ok_or_else(|| wrong("weights", "a vector of numbers"))?;
-        let (components, solver) = options::loadings(&loadings)?;
+        let given = if coordinates.is_null() { None } else { Some(matrix_from_r("coordinates", &coordinates)?) };
+        let (count, solver) = options::loadings(&loadings)?;
         Job::start_on(options::backend(backend)?, threads, memory, move |device, ctx| {
-            let (x, seed) = (&species.expression, seed as u64);
+            let (x, components) = (&species.expression, Components { count, solver, seed: seed as u64 });
             let found = ctx.phase("loadings", 1, || {
-                on_device!(device, backend => {
-                    loadings::mapping_loadings_on(backend, x, &weights, components, solver, seed, ctx)
+                on_device!(device, backend => match &given {
+                    Some(z) => loadings::carried_loadings_on(backend, x, &weights, z.view(), components, ctx),
+                    None => loadings::mapping_loadings_on(backend, x, &weights, count, solver, components.seed, ctx),
                 })
             })?;
             Ok(Box::new(move || {

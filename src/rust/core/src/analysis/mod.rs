@@ -1,5 +1,5 @@
 //! Tables from a finished mapping. In: the stitched graph, labels of the cells, expression and the refined homology graph.
-//! Out: alignment scores of cell types, markers, gene pairs, and where the edges of each cell go.
+//! Out: alignment scores of cell types, markers, gene pairs, where the edges of each cell go, and labels transferred along them.
 
 pub mod alignment_scores;
 pub mod cell_scores;
@@ -11,6 +11,7 @@ pub mod markers;
 mod statistics;
 pub mod substitutions;
 mod tiles;
+pub mod transfer;
 pub mod triangles;
 
 pub use alignment_scores::{AlignmentScore, alignment_scores};
@@ -20,6 +21,7 @@ pub use enrichment::{Enrichment, EnrichmentOptions, GeneSets, enrich};
 pub use gene_pairs::{AnnotatedSpecies, Direction, GenePair, GenePairInput, GenePairOptions, gene_pairs};
 pub use markers::{Markers, Test, cluster_markers};
 pub use substitutions::{HomologousPairs, Substitution, SubstitutionOptions, paralog_substitutions, reciprocal_best};
+pub use transfer::{TransferOptions, Transferred, transfer_labels};
 pub use triangles::{
     EdgeClass, GeneCliques, GeneTriangleOptions, TypeCliques, TypeTriangleOptions, cell_type_triangles, gene_triangles,
     types_of_genes,

@@ -1,8 +1,11 @@
 //! The sparse types of the engine: graphs (CSR, `f64`) and expression matrices (CSR, `f32`, narrow columns).
 
+mod symmetric;
+
 use crate::{Error, Result};
 use rayon::prelude::*;
 use sprs::{CsMatI, SpIndex};
+pub use symmetric::{components, larger_of_both};
 
 /// A weighted directed graph or any other `f64` matrix: CSR, row = source, columns ascending.
 pub type Graph = CsMatI<f64, u32, usize>;

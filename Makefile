@@ -2,7 +2,7 @@
 # the commands to run). What is built lies in build/ (the Rust build elsewhere where SAMAP_TARGET_DIR or CARGO_TARGET_DIR says so).
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test check lint golden data bench bench-reference clean
+.PHONY: help demo install test check check-report figures lint golden data bench bench-reference clean
 
 export SAMAP_TARGET_DIR ?= $(or $(CARGO_TARGET_DIR),$(CURDIR)/build/target)
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -30,6 +30,16 @@ test: ## Rust and R tests; the last line is `tests: N passed, N failed`
 check: ## R CMD build and R CMD check --as-cran on this R
 	@tools/install-deps.sh check
 	@tools/run-checks.sh
+
+check-report: ## the HTML report in a headless browser: no script error, all figures there
+	@tools/install-deps.sh report
+	@tools/install-package.sh dev "$(LIBRARY)-test"
+	@tools/check-report.sh "$(LIBRARY)-test"
+
+figures: ## makes the pictures of the README again
+	@tools/install-deps.sh test
+	@tools/install-package.sh release "$(LIBRARY)"
+	@R_LIBS="$(LIBRARY)" Rscript tools/figures.R
 
 lint: ## formatting, clippy and lintr, warnings as errors
 	@tools/install-deps.sh test

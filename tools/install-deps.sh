@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Installs what a make target needs and this machine lacks, saying so: tools/install-deps.sh build|test|check|bench|python
+# Installs what a make target needs and this machine lacks, saying so: tools/install-deps.sh build|test|check|report|bench|python
 # Debian and Ubuntu: by apt, as root or through sudo without a password; otherwise it prints the commands and stops.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-level=${1:?usage: tools/install-deps.sh build|test|check|bench|python}
+level=${1:?usage: tools/install-deps.sh build|test|check|report|bench|python}
 export PATH="$PATH:$HOME/.cargo/bin"
 
 missing=()
@@ -45,7 +45,9 @@ test_tools() {
   need_command pkg-config pkg-config
   # The fixtures of the Rust tests are HDF5 files; the package itself does not link HDF5.
   pkg-config --exists hdf5 2>/dev/null || need_package libhdf5-dev
-  need_r testthat lintr withr SeuratObject SingleCellExperiment SummarizedExperiment
+  # Reports are made in the tests, too.
+  need_command pandoc pandoc
+  need_r testthat lintr withr vdiffr ggrepel scattermore knitr rmarkdown SeuratObject SingleCellExperiment SummarizedExperiment
 }
 
 case $level in
@@ -53,10 +55,12 @@ case $level in
   test) test_tools ;;
   check)
     test_tools
-    need_r knitr rmarkdown
-    need_command pandoc pandoc
     need_command qpdf qpdf
     need_command checkbashisms devscripts
+    ;;
+  report)
+    test_tools
+    command -v chromium-browser >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 || need_command chromium chromium
     ;;
   bench)
     need_command gcc build-essential

@@ -3,6 +3,9 @@
 
 pub mod alignment_scores;
 pub mod cell_scores;
+pub mod edge_changes;
+pub mod expression_overlap;
+pub mod gene_expression;
 pub mod gene_pairs;
 pub mod markers;
 mod statistics;
@@ -10,6 +13,9 @@ mod tiles;
 
 pub use alignment_scores::{AlignmentScore, alignment_scores};
 pub use cell_scores::{CellScores, cell_scores};
+pub use edge_changes::{EdgeChange, edge_changes};
+pub use expression_overlap::{Average, ExpressionOverlap, SpeciesGene, expression_overlap};
+pub use gene_expression::{TypeExpression, cell_expression, type_expression};
 pub use gene_pairs::{AnnotatedSpecies, Direction, GenePair, GenePairInput, GenePairOptions, gene_pairs};
 pub use markers::{Markers, Test, cluster_markers};
 

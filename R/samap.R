@@ -33,7 +33,8 @@
 #' @param fix_ids Where gene names differ between atlas and homology by a version suffix, by case or by `_` and `-`,
 #'   match them all the same. `FALSE`: only say so.
 #' @param threads Number of threads; `NULL`: `getOption("samap.threads")`, then `RAYON_NUM_THREADS`, then the
-#'   available cores. Results do not depend on it.
+#'   available cores (one thread in a process that was forked, as by `parallel::mclapply()`); at most what
+#'   `OMP_THREAD_LIMIT` allows. Results do not depend on it.
 #' @param seed Seed of every random draw. The same input and seed give the same bits.
 #' @param control What [samap_control()] returns.
 #' @param verbose Show progress.

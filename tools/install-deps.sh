@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Installs what a make target needs and this machine lacks, saying so: tools/install-deps.sh build|test|check|report|bench|python
+# Installs what a make target needs and this machine lacks, saying so: tools/install-deps.sh build|test|check|report|lint|seurat|bench|python
 # Debian and Ubuntu: by apt, as root or through sudo without a password; otherwise it prints the commands and stops.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-level=${1:?usage: tools/install-deps.sh build|test|check|report|bench|python}
+level=${1:?usage: tools/install-deps.sh build|test|check|report|lint|seurat|bench|python}
 export PATH="$PATH:$HOME/.cargo/bin"
 
 missing=()
@@ -61,6 +61,15 @@ case $level in
   report)
     test_tools
     command -v chromium-browser >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 || need_command chromium chromium
+    ;;
+  lint)
+    test_tools
+    need_r jsonlite pkgdown
+    need_command pandoc pandoc
+    ;;
+  seurat)
+    build_tools
+    need_r Seurat
     ;;
   bench)
     need_command gcc build-essential

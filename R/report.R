@@ -37,7 +37,7 @@ samap_report <- function(sm, by, file, pairs = NULL, n_pairs = 5, min_score = 0.
     pairs <- gene_pairs(sm, by, min_score = min_score, threads = threads, verbose = verbose)
   }
   report <- list(
-    title = title, inputs = report_inputs(sm), settings = report_settings(sm), choices = report_choices(sm),
+    title = literal(title), inputs = report_inputs(sm), settings = report_settings(sm), choices = report_choices(sm),
     matches = report_matches(scores, min_score), min_score = min_score,
     warnings = report_warnings(sm, scores, min_score), genes = report_genes(sm, scores, pairs, min_score, n_pairs),
     figures = report_figures(sm, by, scores, min_score, threads)
@@ -256,6 +256,13 @@ linked_genes <- function(genes, kind) {
   key <- vapply(key, utils::URLencode, character(1), reserved = TRUE, USE.NAMES = FALSE)
   address <- sprintf(gene_pages[[kind]], key)
   paste0("<a href=\"", escaped(address), "\">", shown, "</a>")
+}
+
+# Text that means nothing to YAML, Markdown and HTML: punctuation by its numbers.
+literal <- function(x) {
+  code <- utf8ToInt(enc2utf8(x))
+  plain <- code > 127L | grepl("[A-Za-z0-9 ]", intToUtf8(code, multiple = TRUE))
+  paste0(ifelse(plain, intToUtf8(code, multiple = TRUE), sprintf("&#%d;", code)), collapse = "")
 }
 
 escaped <- function(x) {

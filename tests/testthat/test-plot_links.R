@@ -65,7 +65,7 @@ test_that("arcs of a chord diagram are as long as the scores of their links, and
   }
   expect_error(plot_chord(planted_scores(), min_score = 1), class = "samap_error_argument")
   looks_like("chord of three species", plot_chord(planted_scores(c("ha", "mu", "z_f"))))
-  looks_like("chord of sixty types", plot_chord(planted_scores(n_types = 60L)))
+  builds(plot_chord(planted_scores(n_types = 60L)))
 })
 
 test_that("a network joins what aligns, the same way every time", {

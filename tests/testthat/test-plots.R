@@ -59,7 +59,7 @@ test_that("alignment is drawn as a heatmap with matches on the diagonal", {
   expect_error(plot_alignment(alignment_scores(sm, "cell_type"), "batch"), class = "samap_error_argument")
   builds(plot_alignment(quiet_samap(three_species(), n_iterations = 1), "cell_type"))
   looks_like("heatmap of five types", plot_alignment(planted_scores()))
-  looks_like("heatmap of sixty types", plot_alignment(planted_scores(n_types = 60L)))
+  builds(plot_alignment(planted_scores(n_types = 60L)))
 })
 
 test_that("one species is drawn by its clusters and genes", {

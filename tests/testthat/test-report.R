@@ -1,3 +1,6 @@
+# Not by expect_match(), which prints the whole page where it fails.
+expect_shown <- function(page, text) expect_true(grepl(text, page, fixed = TRUE), label = paste("the page shows", text))
+
 needs_pandoc <- function() {
   skip_if_not_installed("rmarkdown")
   skip_if_not(rmarkdown::pandoc_available("1.12.3"), "pandoc is not there")
@@ -7,18 +10,17 @@ test_that("a report is one file with all its figures and tables", {
   needs_pandoc()
   sm <- finished()
   file <- file.path(withr::local_tempdir(), "report.html")
-  expect_identical(samap_report(sm, "cell_type", file, title = "It's \"A\": <b>", threads = 1), normalizePath(file))
+  expect_identical(samap_report(sm, "cell_type", file, title = "It's \"A\": <b> *c*", threads = 1), normalizePath(file))
   page <- paste(readLines(file, warn = FALSE), collapse = "\n")
-  expect_match(page, "It.s .A.: &lt;b&gt;")
+  expect_shown(page, "&lt;b&gt; *c*</h1>")
   # Convergence, two layouts, heatmap and Sankey, all inside.
-  images <- regmatches(page, gregexpr("<img [^>]*>", page))[[1]]
-  expect_length(images, 5L)
-  expect_true(all(grepl("src=\"data:image/png;base64,", images, fixed = TRUE)))
-  expect_false(grepl("<(script|link|img)[^>]+(src|href)=\"(?!data:|#)[^\"]+\"", page, perl = TRUE))
+  sources <- regmatches(page, gregexpr("<img src=\"[^\"]{30}", page))[[1]]
+  expect_identical(sources, rep("<img src=\"data:image/png;base64,iVBORw0K", 5L))
+  expect_false(grepl("<(script|link)[^>]{0,200} (src|href)=\"[^d#]", page))
   for (part in c("Inputs", "Warnings", "Convergence", "Aligned types", "Genes", "How it was made")) {
-    expect_match(page, paste0("<h2>", part, "</h2>"), fixed = TRUE)
+    expect_shown(page, paste0("<h2>", part, "</h2>"))
   }
-  expect_match(page, "https://www.ncbi.nlm.nih.gov/gene/?term=g1", fixed = TRUE)
+  expect_shown(page, "https://www.ncbi.nlm.nih.gov/gene/?term=g")
 })
 
 test_that("results without counts or layout have a report without genes and cells", {
@@ -29,8 +31,8 @@ test_that("results without counts or layout have a report without genes and cell
   file <- file.path(withr::local_tempdir(), "report.html")
   samap_report(sm, "cell_type", file, threads = 1)
   page <- paste(readLines(file, warn = FALSE), collapse = "\n")
-  expect_match(page, "does not hold its counts")
-  expect_match(page, "has no layout")
+  expect_shown(page, "does not hold its counts")
+  expect_shown(page, "has no layout")
 })
 
 test_that("weak, one-sided and tiny types are warned of", {

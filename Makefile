@@ -2,7 +2,7 @@
 # the commands to run). What is built lies in build/ (the Rust build elsewhere where SAMAP_TARGET_DIR or CARGO_TARGET_DIR says so).
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test check check-r45 check-report figures lint vendor site golden data bench bench-reference clean
+.PHONY: help demo install test test-cuda check check-r45 check-kernels check-report figures lint vendor site golden data bench bench-reference clean
 
 export SAMAP_TARGET_DIR ?= $(or $(CARGO_TARGET_DIR),$(CURDIR)/build/target)
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -26,6 +26,14 @@ install: ## installs the package into R's own library
 test: ## Rust and R tests; the last line is `tests: N passed, N failed`
 	@tools/install-deps.sh test
 	@tools/run-tests.sh "$(LIBRARY)-test"
+
+test-cuda: ## the CUDA backend on a GPU, or on its emulator where there is none (SAMAP_CUDA=emulator: always)
+	@tools/install-deps.sh cuda
+	@tools/run-cuda-tests.sh
+
+check-kernels: ## every CUDA kernel through the real NVRTC and ptxas, without a GPU; report in docs/cuda-kernels.md (network)
+	@tools/install-deps.sh cuda
+	@tools/check-kernels.sh docs/cuda-kernels.md
 
 check: ## R CMD build and R CMD check --as-cran on this R
 	@tools/install-deps.sh check

@@ -45,7 +45,7 @@ plot_chord <- function(x, by = NULL, species = NULL, min_score = 0.1, ...) {
 
 # Room of the longest name beyond the circle of radius 1.12, in its units, on a page that is 7.5 inches wide.
 label_room <- function(characters, size) {
-  share <- min(0.55, characters * 0.45 * size / (7.5 * 25.4 / 2))
+  share <- min(0.55, characters * 0.5 * size / (7.5 * 25.4 / 2))
   1.12 * share / (1 - share)
 }
 

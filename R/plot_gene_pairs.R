@@ -122,7 +122,7 @@ paired_dots <- function(dots, sides, pairs, unit) {
     shown <- dots[[k]][dots[[k]]$type %in% sides[[k]]$types, ]
     data.frame(shown, x = first[[k]] + match(shown$type, sides[[k]]$types), y = unname(level[[k]][shown$gene]))
   }))
-  highest <- stats::ave(placed$mean, placed$species, placed$gene, FUN = max)
+  highest <- best_score(placed$mean, placed[c("species", "gene")])
   placed$colour <- if (is.null(unit)) ifelse(highest > 0, placed$mean / highest, 0) else placed$mean
   placed <- placed[placed$fraction > 0, ]
   many <- max(max(n_genes), sum(n_types) / 1.6)
@@ -162,7 +162,7 @@ paired_dots <- function(dots, sides, pairs, unit) {
 # Columns of types that names and lines take, on a page on which the panels are 7 inches wide together.
 pair_gap <- function(sides, columns, size) {
   letters <- max(nchar(sides[[1]]$genes)) + max(nchar(sides[[2]]$genes))
-  share <- min(0.6, letters * 0.62 * size / (7 * 25.4) + 0.1)
+  share <- min(0.6, letters * 0.68 * size / (7 * 25.4) + 0.1)
   share / (1 - share) * columns + 1
 }
 
@@ -182,7 +182,7 @@ homology_lines <- function(pairs, level, first, n_types, gap, sides, size) {
   lines <- unique(pairs[intersect(c("gene_a", "gene_b", "correlation"), names(pairs))])
   letters <- c(max(nchar(sides[[1]]$genes)), max(nchar(sides[[2]]$genes)))
   room <- gap - 0.6
-  share <- letters * 0.62 * size / (7 * 25.4)
+  share <- letters * 0.68 * size / (7 * 25.4)
   taken <- room * share / (sum(share) + 0.1)
   lines <- data.frame(
     x = n_types[[1]] + 0.8 + taken[[1]], xend = first[[2]] + 0.2 - taken[[2]], y = unname(level[[1]][lines$gene_a]),

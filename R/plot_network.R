@@ -116,7 +116,8 @@ node_size <- 3.5
 network_labels <- function(nodes, seed) {
   ggrepel::geom_text_repel(
     ggplot2::aes(label = shortened(.data$type)),
-    size = if (nrow(nodes) > 60) 2.2 else if (nrow(nodes) > 30) 2.6 else 3.2, seed = seed, point.size = node_size, max.overlaps = Inf, min.segment.length = 0.3, segment.colour = "grey70",
-    segment.size = 0.2, box.padding = 0.2, force = 1.5, max.time = 20, max.iter = 4000, bg.colour = "white", bg.r = 0.12
+    size = if (nrow(nodes) > 60) 2.2 else if (nrow(nodes) > 30) 2.6 else 3.2, seed = seed, point.size = node_size,
+    max.overlaps = Inf, min.segment.length = 0.3, segment.colour = "grey70", segment.size = 0.2, box.padding = 0.2,
+    force = 1.5, max.time = 20, max.iter = 4000, bg.colour = "white", bg.r = 0.12
   )
 }

@@ -26,11 +26,11 @@ check $? "the report is written"
 
 # What the page holds once its scripts have run: a last script counts the figures that are there.
 browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome)
-count='<script>window.addEventListener("load", function () {
+count='<script>window.addEventListener("load", function () { setTimeout(function () {
   var all = Array.from(document.querySelectorAll("img")), shown = all.filter(function (i) { return i.complete \&\& i.naturalWidth > 100; });
   document.documentElement.setAttribute("data-figures", shown.length + " of " + all.length);
   document.documentElement.setAttribute("data-contents", document.querySelectorAll("#TOC li").length);
-});</script>'
+}, 1000); });</script>'
 count=$(printf '%s' "$count" | tr '\n' ' ')
 sed "s|</body>|$count</body>|" "$folder/report.html" >"$folder/counted.html"
 run_browser() {

@@ -2,7 +2,7 @@
 # the commands to run). What is built lies in build/ (the Rust build elsewhere where SAMAP_TARGET_DIR or CARGO_TARGET_DIR says so).
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test test-cuda check check-r45 check-kernels lint vendor site golden data bench bench-reference clean
+.PHONY: help demo install test test-cuda check check-r45 check-kernels check-report figures lint vendor site golden data bench bench-reference clean
 
 export SAMAP_TARGET_DIR ?= $(or $(CARGO_TARGET_DIR),$(CURDIR)/build/target)
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -41,6 +41,16 @@ check: ## R CMD build and R CMD check --as-cran on this R
 
 check-r45: ## the same with Seurat 5 on R 4.5, in a Debian 13 chroot (root; about 2 GB, kept in ~/.cache/samap)
 	@tools/check-r45.sh
+
+check-report: ## the HTML report in a headless browser: no script error, all figures there
+	@tools/install-deps.sh report
+	@tools/install-package.sh dev "$(LIBRARY)-test"
+	@tools/check-report.sh "$(LIBRARY)-test"
+
+figures: ## makes the pictures of the README again
+	@tools/install-deps.sh test
+	@tools/install-package.sh release "$(LIBRARY)"
+	@R_LIBS="$(LIBRARY)" Rscript tools/figures.R
 
 lint: ## formatting, clippy, lintr, licences of the crates and index of the help pages; warnings as errors
 	@tools/install-deps.sh lint

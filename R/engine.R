@@ -121,6 +121,30 @@ engine_gene_types <- function(expression, labels, genes, test, max_pval, run, la
   run_job(gene_types_start(species, genes, max_pval, run$threads, run$memory), run, label, label)
 }
 
+# Mean expression of genes (rows of the counts) in types and the share of cells that express them: genes x types.
+# labels: list(labels, n_labels), see species_labels().
+engine_type_expression <- function(expression, genes, labels, run, label) {
+  species <- list(expression = expression, genes = genes, labels = labels$labels, n_labels = labels$n_labels)
+  run_job(type_expression_start(species, run$threads, run$memory), run, label, label)
+}
+
+# Expression of genes in cells: cells x genes.
+engine_cell_expression <- function(expression, genes, run, label) {
+  run_job(cell_expression_start(expression, genes, run$threads, run$memory), run, label, label)$values
+}
+
+# genes: list of list(expression, species, gene), one per species; n_cells: cells per species; options: list(average,
+# min_expression).
+engine_expression_overlap <- function(graph, n_cells, genes, options, run) {
+  outcome <- expression_overlap_start(graph, as.double(n_cells), genes, options, run$threads, run$memory)
+  run_job(outcome, run, "expression overlap")
+}
+
+# Cross-species edges per pair of species in two graphs and in both.
+engine_edge_changes <- function(before, after, n_cells, run) {
+  as.data.frame(run_job(edge_changes_start(before, after, as.double(n_cells), run$threads, run$memory), run, "edges"))
+}
+
 engine_blast <- function(forward, backward, evalue) {
   run <- new_run(threads = 1L, verbose = FALSE)
   read <- run_job(blast_start(forward, backward, as.double(evalue), run$threads, run$memory), run, "BLAST tables")

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Installs what a make target needs and this machine lacks, saying so:
-# tools/install-deps.sh build|test|check|lint|bench|cuda|python
+# tools/install-deps.sh build|test|check|report|lint|bench|cuda|python
 # Debian and Ubuntu: by apt, as root or through sudo without a password; otherwise it prints the commands and stops.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-level=${1:?usage: tools/install-deps.sh build|test|check|lint|bench|cuda|python}
+level=${1:?usage: tools/install-deps.sh build|test|check|report|lint|bench|cuda|python}
 export PATH="$PATH:$HOME/.cargo/bin"
 
 missing=()
@@ -50,7 +50,10 @@ test_tools() {
   need_command diamond diamond-aligner
   need_command mmseqs mmseqs2
   need_command blastp ncbi-blast+
-  need_r testthat lintr withr Seurat SeuratObject SingleCellExperiment SummarizedExperiment HDF5Array
+  # Reports are made in the tests, too.
+  need_command pandoc pandoc
+  need_r testthat lintr withr vdiffr ggrepel scattermore knitr rmarkdown
+  need_r Seurat SeuratObject SingleCellExperiment SummarizedExperiment HDF5Array
 }
 
 case $level in
@@ -58,10 +61,12 @@ case $level in
   test) test_tools ;;
   check)
     test_tools
-    need_r knitr rmarkdown
-    need_command pandoc pandoc
     need_command qpdf qpdf
     need_command checkbashisms devscripts
+    ;;
+  report)
+    test_tools
+    command -v chromium-browser >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 || need_command chromium chromium
     ;;
   lint)
     test_tools

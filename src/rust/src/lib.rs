@@ -21,6 +21,7 @@ mod homology;
 mod job;
 mod mapping;
 mod options;
+mod plan;
 mod sam;
 mod sequences;
 mod substitutions;
@@ -48,6 +49,7 @@ extendr_module! {
     use job;
     use mapping;
     use options;
+    use plan;
     use sam;
     use substitutions;
     use triangles;

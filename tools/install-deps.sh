@@ -34,7 +34,12 @@ may_install() {
   command -v apt-get >/dev/null 2>&1 && { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }
 }
 
+hdf5() {
+  need_command pkg-config pkg-config
+  pkg-config --exists hdf5 2>/dev/null || need_package libhdf5-dev
+}
 build_tools() {
+  hdf5
   need_command gcc build-essential
   need_command make build-essential
   need_command R r-base-dev
@@ -42,9 +47,6 @@ build_tools() {
 }
 test_tools() {
   build_tools
-  need_command pkg-config pkg-config
-  # The fixtures of the Rust tests are HDF5 files; the package itself does not link HDF5.
-  pkg-config --exists hdf5 2>/dev/null || need_package libhdf5-dev
   need_r testthat lintr withr SeuratObject SingleCellExperiment SummarizedExperiment
 }
 
@@ -60,8 +62,7 @@ case $level in
     ;;
   bench)
     need_command gcc build-essential
-    need_command pkg-config pkg-config
-    pkg-config --exists hdf5 2>/dev/null || need_package libhdf5-dev
+    hdf5
     ;;
   python)
     build_tools

@@ -5,10 +5,12 @@
 mod alignment_scores;
 mod cluster_markers;
 mod convert;
+mod counts;
 mod device;
 mod embedding;
 mod error;
 mod gene_pairs;
+mod h5ad;
 mod homology;
 mod job;
 mod mapping;
@@ -24,6 +26,7 @@ extendr_module! {
     use device;
     use embedding;
     use gene_pairs;
+    use h5ad;
     use homology;
     use job;
     use mapping;

@@ -2,7 +2,7 @@
 # the commands to run). What is built lies in build/ (the Rust build elsewhere where SAMAP_TARGET_DIR or CARGO_TARGET_DIR says so).
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test check check-h5ad lint fuzz golden h5ad-fixtures data bench bench-reference clean
+.PHONY: help demo install test test-cuda check check-h5ad check-r45 check-kernels lint fuzz vendor site golden h5ad-fixtures data bench bench-reference clean
 
 export SAMAP_TARGET_DIR ?= $(or $(CARGO_TARGET_DIR),$(CURDIR)/build/target)
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -28,6 +28,14 @@ test: ## Rust and R tests; the last line is `tests: N passed, N failed`
 	@tools/install-deps.sh test
 	@tools/run-tests.sh "$(LIBRARY)-test"
 
+test-cuda: ## the CUDA backend on a GPU, or on its emulator where there is none (SAMAP_CUDA=emulator: always)
+	@tools/install-deps.sh cuda
+	@tools/run-cuda-tests.sh
+
+check-kernels: ## every CUDA kernel through the real NVRTC and ptxas, without a GPU; report in docs/cuda-kernels.md (network)
+	@tools/install-deps.sh cuda
+	@tools/check-kernels.sh docs/cuda-kernels.md
+
 check: ## R CMD build and R CMD check --as-cran on this R
 	@tools/install-deps.sh check
 	@tools/run-checks.sh
@@ -41,12 +49,26 @@ fuzz: ## feeds spoiled files to all readers (SECONDS=60); cases that fail stay i
 	@tools/install-deps.sh test
 	@CARGO_TARGET_DIR="$(SAMAP_TARGET_DIR)" cargo run --quiet --locked --manifest-path tests/fuzz/Cargo.toml -- $(SECONDS)
 
-lint: ## formatting, clippy and lintr, warnings as errors
-	@tools/install-deps.sh test
+check-r45: ## the same with Seurat 5 on R 4.5, in a Debian 13 chroot (root; about 2 GB, kept in ~/.cache/samap)
+	@tools/check-r45.sh
+
+lint: ## formatting, clippy, lintr, licences of the crates and index of the help pages; warnings as errors
+	@tools/install-deps.sh lint
 	@cd src/rust && cargo fmt --all --check
 	@cd src/rust && CARGO_TARGET_DIR="$(SAMAP_TARGET_DIR)" cargo clippy --workspace --all-targets --locked -- -D warnings
 	@tools/install-package.sh dev "$(LIBRARY)-test"
 	@R_LIBS="$(LIBRARY)-test" Rscript -e 'found <- lintr::lint_package(); print(found); quit(status = length(found) > 0)'
+	@Rscript tools/authors.R --check
+	@Rscript -e 'pkgdown::check_pkgdown()'
+
+vendor: ## src/rust/vendor.tar.xz, all crates for an offline install (PLATFORMS="x86_64-pc-windows-gnu ...")
+	@tools/install-deps.sh build
+	@tools/vendor.sh $(PLATFORMS)
+
+site: ## the web site of help pages and articles, in build/site
+	@tools/install-deps.sh lint
+	@tools/install-package.sh release "$(LIBRARY)"
+	@R_LIBS="$(LIBRARY)" Rscript -e 'pkgdown::build_site(override = list(destination = "build/site"), devel = FALSE, preview = FALSE, install = FALSE, new_process = FALSE)'
 
 golden: ## makes the golden fixtures again from sc-samap 3.0.1 (network)
 	@tools/install-deps.sh python

@@ -14,6 +14,19 @@ leiden_clusters <- function(neighbor_index, resolution, seed) {
   number_by_size(as.integer(igraph::membership(clusters)))
 }
 
+# Neighbourhoods are as large as the clusters: with one cluster they have no bound, with hardly any cell per cluster they
+# do not grow.
+warn_degenerate <- function(clusters, species) {
+  found <- nlevels(clusters)
+  if (found < 2 || found > length(clusters) / 2) {
+    samap_warn(
+      "clusters", paste0("Leiden found ", found, " cluster(s) of ", length(clusters), " cells in ", quoted(species), "."),
+      argument = "resolutions", species = species,
+      remedy = paste0("Pass a ", if (found < 2) "larger" else "smaller", " `resolutions`, or labels as `keys`.")
+    )
+  }
+}
+
 # The edges of a kNN table (row = cell, first column = the cell itself), once per pair of cells.
 undirected_edges <- function(neighbor_index) {
   n_cells <- nrow(neighbor_index)

@@ -1,5 +1,9 @@
 #' Devices the engine can run on
 #'
+#' The processor, and an NVIDIA GPU if there is one that can be used by `samap(backend = "cuda")`. A GPU needs compute
+#' capability 7.0, 1 GiB of memory, a driver for CUDA 12.0 or later, and NVRTC 12, CUDA's run-time compiler
+#' (`libnvrtc.so.12`), where the system finds shared libraries. Nothing of CUDA is needed to install the package.
+#'
 #' @return A data frame with one row per device: `device`, `available`, `reason` (why not, or what it is) and `memory`
 #'   (bytes, `NA` if unknown).
 #' @examples
@@ -9,17 +13,23 @@ samap_devices <- function() {
   as.data.frame(devices_())
 }
 
-# The device for a `backend`. The engine runs on the CPU; another device asked for by name is an error that says why
-# not.
-resolve_backend <- function(backend) {
+# The device a run takes for a `backend`, and why, in its record. A device asked for by name that cannot be used is an
+# error that says why not.
+resolve_backend <- function(backend, run) {
   backend <- check_choice(backend, c("auto", "cpu", "cuda"), "backend")
-  if (backend != "cuda") {
+  if (backend == "cpu") {
     return("cpu")
   }
   devices <- samap_devices()
-  samap_abort(
-    "device", "The device \"cuda\" cannot be used.", argument = "backend",
-    found = paste0("The engine says: ", devices$reason[devices$device == "cuda"], "."),
-    remedy = "`backend = \"cpu\"` gives the same results; `samap_devices()` lists what there is."
-  )
+  cuda <- devices[devices$device == "cuda", ]
+  if (backend == "cuda" && !cuda$available) {
+    samap_abort(
+      "device", "The device \"cuda\" cannot be used.", argument = "backend",
+      found = paste0("The engine says: ", cuda$reason, "."),
+      remedy = "`backend = \"cpu\"` computes the same; `samap_devices()` lists what there is."
+    )
+  }
+  chosen <- if (cuda$available) "cuda" else "cpu"
+  if (backend == "auto") note_choice(run, "samap", "device", chosen, cuda$reason)
+  chosen
 }

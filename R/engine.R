@@ -32,28 +32,32 @@ engine_expression <- function(counts, preprocess, run, label) {
 }
 
 engine_sam <- function(expression, sam, knn, run, label) {
-  run_job(sam_start(expression, sam, knn, run$threads, run$memory), run, label, label)
+  run_job(sam_start(expression, sam, knn, run$backend, run$threads, run$memory), run, label, label)
 }
 
 # Opaque handle of the loadings the mapping projects through.
 engine_loadings <- function(expression, weights, loadings, seed, run, label) {
-  outcome <- loadings_start(expression, weights, loadings, as.double(seed), run$threads, run$memory)
+  outcome <- loadings_start(
+    expression, weights, loadings, as.double(seed), run$backend, run$threads, run$memory
+  )
   run_job(outcome, run, label, label)$pointer
 }
 
 engine_mapping <- function(species, homology, from, mapping, knn, seed, run) {
-  outcome <- mapping_start(unname(species), homology, from, mapping, knn, as.double(seed), run$threads, run$memory)
+  outcome <- mapping_start(
+    unname(species), homology, from, mapping, knn, as.double(seed), run$backend, run$threads, run$memory
+  )
   run_job(outcome, run, "mapping")
 }
 
 # Correlation of every homology edge over the cells of a stitched graph.
 engine_refine <- function(species, homology, graph, mapping, run) {
-  outcome <- refine_start(unname(species), homology, graph, mapping, run$threads, run$memory)
+  outcome <- refine_start(unname(species), homology, graph, mapping, run$backend, run$threads, run$memory)
   run_job(outcome, run, "refinement")$correlation
 }
 
 engine_umap <- function(graph, latent, umap, run) {
-  run_job(umap_start(graph, latent, umap, run$threads, run$memory), run, "umap")
+  run_job(umap_start(graph, latent, umap, run$backend, run$threads, run$memory), run, "umap")
 }
 
 # Scores of all pairs of types of different species, best first. labels: per species list(labels, n_labels), see

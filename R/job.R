@@ -6,6 +6,7 @@ new_run <- function(threads = NULL, memory = samap_defaults()$memory, verbose = 
   run <- new.env(parent = emptyenv())
   run$threads <- resolve_threads(threads)
   run$memory <- as.double(memory)
+  run$backend <- "cpu"
   run$verbose <- check_flag(verbose, "verbose") && !isTRUE(getOption("knitr.in.progress"))
   run$phases <- list()
   run$choices <- list()

@@ -165,7 +165,7 @@ fit_sam <- function(atlas, species, preprocess, sam, knn, run, cache = NULL) {
   if (is_source(atlas$counts)) {
     warn_empty(expression$empty_cells, expression$empty_genes, nrow(atlas$counts), species)
   }
-  key <- if (!is.null(cache)) list(atlas_hash(atlas), preprocess, sam, knn)
+  key <- if (!is.null(cache)) list(atlas_hash(atlas), preprocess, sam, knn, run$backend)
   compute <- function() engine_sam(expression$pointer, sam, knn, run, species)
   result <- cached(cache, key, compute, run, if (is_sole(species)) "sam" else species)
   genes <- data.frame(

@@ -26,7 +26,9 @@
 #' @param hom_edge_thr Refined correlations below this become 0.
 #' @param n_gene_chunks Number of chunks in which the homology graph is refined (memory; at least 1).
 #' @param umap Lay out the stitched graph in two dimensions ([run_umap()] does it later).
-#' @param backend `"auto"`, `"cpu"` or `"cuda"`; see [samap_devices()].
+#' @param backend `"auto"` (a GPU that can be used, else the CPU), `"cpu"` or `"cuda"` (an NVIDIA GPU; an error of class
+#'   `samap_error_device` that says why where there is none). See [samap_devices()] for what is needed; [run_info()] says
+#'   what was taken.
 #' @param knn Neighbour search: `"auto"` (exact up to `control$exact_limit` cells), `"exact"`, `"ivf"` or `"hnsw"`.
 #' @param from An earlier result on the same atlases and homology, to continue from (with its `keys`, unless others are
 #'   given; all other arguments are taken from the call, not from `from`, `resolutions` too). With the same arguments
@@ -34,7 +36,8 @@
 #' @param fix_ids Where gene names differ between atlas and homology by a version suffix, by case or by `_` and `-`,
 #'   match them all the same. `FALSE`: only say so.
 #' @param threads Number of threads; `NULL`: `getOption("samap.threads")`, then `RAYON_NUM_THREADS`, then the
-#'   available cores. Results do not depend on it.
+#'   available cores (one thread in a process that was forked, as by `parallel::mclapply()`); at most what
+#'   `OMP_THREAD_LIMIT` allows. Results do not depend on it.
 #' @param seed Seed of every random draw. The same input and seed give the same bits.
 #' @param control What [samap_control()] returns.
 #' @param verbose Show progress.
@@ -92,8 +95,8 @@ samap <- function(atlases, homology,
   check_flag(umap, "umap")
   check_flag(fix_ids, "fix_ids")
   if (!is.null(from)) check_samap(from, "from")
-  device <- resolve_backend(backend)
   run <- new_run(threads, control$memory, verbose)
+  run$backend <- resolve_backend(backend, run)
   atlases <- read_atlases(atlases)
   species <- names(atlases)
   seed <- check_number(seed, "seed", min = 0, integer = TRUE)
@@ -114,7 +117,7 @@ samap <- function(atlases, homology,
     neigh_from_keys = per_species(neigh_from_keys, species, "neigh_from_keys", FALSE, check_flag),
     resolutions = per_species(resolutions, species, "resolutions", 3, check_positive),
     keys = if (is.null(keys)) from$options$keys else keys,
-    loadings = loadings_options(control), seed = seed, device = device, control = control,
+    loadings = loadings_options(control), seed = seed, device = run$backend, control = control,
     knn = knn_options(check_choice(knn, knn_methods, "knn"), control)
   )
   inputs <- list(atlases = atlases, cells = cell_table(atlases), sizes = atlas_sizes(atlases))
@@ -192,7 +195,9 @@ key_labels <- function(keys, cells, species) {
 # The groups whose sizes are the neighbourhood budgets of the cells.
 species_groups <- function(labels, fit, species, settings) {
   if (is.null(labels)) {
-    return(leiden_clusters(fit$neighbor_index, settings$resolutions[[species]], settings$seed))
+    clusters <- leiden_clusters(fit$neighbor_index, settings$resolutions[[species]], settings$seed)
+    warn_degenerate(clusters, species)
+    return(clusters)
   }
   if (length(unique(clean_labels(labels))) == 1L) {
     samap_warn(

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Installs what a make target needs and this machine lacks, saying so: tools/install-deps.sh build|test|check|bench|python
+# Installs what a make target needs and this machine lacks, saying so:
+# tools/install-deps.sh build|test|check|lint|seurat|bench|cuda|python
 # Debian and Ubuntu: by apt, as root or through sudo without a password; otherwise it prints the commands and stops.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-level=${1:?usage: tools/install-deps.sh build|test|check|bench|python}
+level=${1:?usage: tools/install-deps.sh build|test|check|lint|seurat|bench|cuda|python}
 export PATH="$PATH:$HOME/.cargo/bin"
 
 missing=()
@@ -60,9 +61,23 @@ case $level in
     need_command qpdf qpdf
     need_command checkbashisms devscripts
     ;;
+  lint)
+    test_tools
+    need_r jsonlite pkgdown
+    need_command pandoc pandoc
+    ;;
+  seurat)
+    build_tools
+    need_r Seurat
+    ;;
   bench)
     need_command gcc build-essential
     hdf5
+    ;;
+  cuda)
+    test_tools
+    need_command g++ build-essential
+    python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || missing+=(python3-venv)
     ;;
   python)
     build_tools

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # R CMD build and R CMD check --as-cran. Errors, warnings and notes beyond the ones that every such check of an unpublished package has
 # (new submission, addresses and clock that cannot be looked up offline, size) count as failures.
-# Ends with the line `check: N passed, N failed`.
+# Ends with the line `check: N passed, N failed` (another name in SAMAP_CHECK_NAME).
 set -uo pipefail
 cd "$(dirname "$0")/.."
 top=$PWD
+name=${SAMAP_CHECK_NAME:-check}
 
 export SAMAP_TARGET_DIR=${SAMAP_TARGET_DIR:-$PWD/build/target}
 export _R_CHECK_CRAN_INCOMING_=${_R_CHECK_CRAN_INCOMING_:-false}
@@ -18,13 +19,13 @@ tar --exclude=./build --exclude=./.git --exclude=./src/rust/target --exclude=./b
   tar -xf - -C "$work/samap"
 cd "$work" || exit 1
 if ! R CMD build samap; then
-  echo "check: 0 passed, 1 failed"
+  echo "$name: 0 passed, 1 failed"
   exit 1
 fi
 R CMD check --as-cran --no-manual samap_*.tar.gz
 log=samap.Rcheck/00check.log
 if [ ! -f "$log" ]; then
-  echo "check: 0 passed, 1 failed"
+  echo "$name: 0 passed, 1 failed"
   exit 1
 fi
 # One check a line, `* checking x ... OK`; a check that says more first ends with a line of its own, ` OK` or ` ERROR`.
@@ -35,5 +36,5 @@ problems=$(printf '%s\n' "$results" | grep -E '\.\.\. (\[[^]]*\] ?)?(ERROR|WARNI
   grep -vE 'checking (CRAN incoming feasibility|for future file timestamps|installed package size|package dependencies|compilation flags used)')
 failed=$(printf '%s' "$problems" | grep -c .)
 [ -n "$problems" ] && printf 'Not clean:\n%s\n' "$problems"
-echo "check: $passed passed, $failed failed"
+echo "$name: $passed passed, $failed failed"
 [ "$failed" = 0 ]

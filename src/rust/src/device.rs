@@ -1,18 +1,18 @@
 //! What the engine can run on.
 
 use extendr_api::prelude::*;
-use samap_core::backend::NO_CUDA;
-use samap_core::context::total_memory;
+use samap_core::backend::{Inventory, inventory};
 
 /// Devices: `data.frame(device, available, reason, memory)`, memory in bytes.
 #[extendr]
 fn devices_() -> Robj {
-    let threads = available_cores_();
+    let devices = inventory();
+    let memory = |device: &Inventory| device.memory.map(|bytes| bytes as f64);
     data_frame!(
-        device = ["cpu", "cuda"],
-        available = [true, false],
-        reason = [format!("{threads} cores"), NO_CUDA.to_owned()],
-        memory = [total_memory().map(|bytes| bytes as f64), None]
+        device = devices.iter().map(|device| device.device).collect::<Vec<_>>(),
+        available = devices.iter().map(|device| device.available).collect::<Vec<_>>(),
+        reason = devices.iter().map(|device| device.reason.clone()).collect::<Vec<_>>(),
+        memory = devices.iter().map(memory).collect::<Vec<_>>()
     )
 }
 

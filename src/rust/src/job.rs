@@ -3,6 +3,7 @@
 
 use crate::error::{describe, interface, internal, outcome};
 use extendr_api::prelude::*;
+use samap_core::backend::{Device, Request};
 use samap_core::{Context, Error as CoreError, Result};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -19,6 +20,19 @@ pub struct Job {
 }
 
 impl Job {
+    /// Starts `work` on the device that `backend` asks for, found on the job's thread.
+    pub fn start_on<F>(backend: Request, threads: i32, memory: f64, work: F) -> Result<Robj>
+    where
+        F: FnOnce(&Device, &Context) -> Result<Pack> + Send + 'static,
+    {
+        Job::start(threads, memory, vec![], move |ctx| {
+            let device = Device::resolve(backend, ctx)?;
+            let found = work(&device, ctx);
+            device.report(ctx);
+            found
+        })
+    }
+
     /// Starts `work` in a pool of `threads` threads. `inputs` are the R objects it borrows from.
     pub fn start<F>(threads: i32, memory: f64, inputs: Vec<Robj>, work: F) -> Result<Robj>
     where

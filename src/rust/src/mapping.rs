@@ -7,11 +7,12 @@ use crate::job::{Job, Pack};
 use crate::options;
 use crate::sam::{Loadings, Species, held};
 use extendr_api::prelude::*;
+use samap_core::backend::{Averaged, Backend};
 use samap_core::homology::{Edge, Gene, HomologyGraph};
 use samap_core::knn::Neighbours;
 use samap_core::mapping::{self, Atlas, Mapping, Pass, Start};
 use samap_core::sparse::{Graph, graph_from_rows};
-use samap_core::{Context, Result};
+use samap_core::{Context, Result, on_device};
 
 /// What the mapping needs of one species, owned.
 struct Input {
@@ -158,6 +159,7 @@ fn mapping_start(
     mapping_options: Robj,
     knn_options: Robj,
     seed: f64,
+    backend: &str,
     threads: i32,
     memory: f64,
 ) -> Robj {
@@ -167,10 +169,12 @@ fn mapping_start(
         let homology = Homology::of(&homology)?;
         let from = if from.is_null() { None } else { Some(Earlier::of(&from, &homology)?) };
         let options = options::mapping(&mapping_options, &fields, options::knn(&knn_options, seed)?)?;
-        Job::start(threads, memory, vec![], move |ctx| {
+        Job::start_on(options::backend(backend)?, threads, memory, move |device, ctx| {
             let atlases: Vec<Atlas> = inputs.iter().map(Input::atlas).collect();
             let start = from.as_ref().map(Earlier::start);
-            let found = mapping::run(&atlases, &homology.graph, start, &options, ctx)?;
+            let found = on_device!(device, backend => {
+                mapping::run_on(backend, &atlases, &homology.graph, start, &options, ctx)
+            })?;
             Ok(Box::new(move || mapping_to_r(&found, &homology)) as Pack)
         })
     })
@@ -193,16 +197,34 @@ fn mapping_to_r(found: &Mapping, homology: &Homology) -> Result<Robj> {
 /// Refines the homology graph over a stitched graph: `list(correlation)`. `species`: list of `list(expression, weights,
 /// gene_columns)`.
 #[extendr]
-fn refine_start(species: Robj, homology: Robj, graph: Robj, mapping_options: Robj, threads: i32, memory: f64) -> Robj {
+fn refine_start(
+    species: Robj,
+    homology: Robj,
+    graph: Robj,
+    mapping_options: Robj,
+    backend: &str,
+    threads: i32,
+    memory: f64,
+) -> Robj {
     outcome(|| {
         let inputs: Vec<Input> = each_species(&species)?.iter().map(Input::for_refinement).collect::<Result<_>>()?;
         let homology = Homology::of(&homology)?;
         let graph = graph_from_r("graph", &graph)?;
         let options = options::refinement(&mapping_options)?;
-        Job::start(threads, memory, vec![], move |ctx| {
+        Job::start_on(options::backend(backend)?, threads, memory, move |device, ctx| {
             let atlases: Vec<Atlas> = inputs.iter().map(Input::atlas).collect();
             let refined = ctx.phase("refinement", atlases.len(), || {
-                mapping::refine(&atlases, &homology.graph, &graph, &options, ctx)
+                on_device!(device, backend => {
+                    let each = atlases.iter().map(|atlas| backend.expression(atlas.expression));
+                    let expression = each.collect::<Result<Vec<_>>>()?;
+                    let over = Averaged {
+                        atlases: &atlases,
+                        expression: &expression,
+                        homology: &homology.graph,
+                        stitched: &graph,
+                    };
+                    mapping::refine_on(backend, &over, &options, ctx)
+                })
             })?;
             Ok(Box::new(move || Ok(list!(correlation = homology.values(&refined)).into())) as Pack)
         })

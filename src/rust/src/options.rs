@@ -3,7 +3,7 @@
 use crate::convert::{Fields, matrix_from_r};
 use crate::error::outcome;
 use extendr_api::prelude::*;
-use samap_core::Result;
+use samap_core::backend::Request;
 use samap_core::context::DEFAULT_MEMORY;
 use samap_core::embedding::{Init, UmapOptions};
 use samap_core::knn::{KnnOptions, Method, Metric};
@@ -12,6 +12,7 @@ use samap_core::mapping::{EdgeMode, Expansion, MappingOptions, RefineOptions};
 use samap_core::sam::preprocess::{Norm, PreprocessOptions, SumNorm};
 use samap_core::sam::run::{SamOptions, Scaling};
 use samap_core::sam::weights::WeightMode;
+use samap_core::{Error, Result};
 
 const NORMS: &[(&str, Norm)] = &[
     ("log", Norm::Log2),
@@ -43,6 +44,7 @@ const METHODS: &[(&str, Method)] =
 const EDGE_MODES: &[(&str, EdgeMode)] = &[("pearson", EdgeMode::Pearson), ("xi", EdgeMode::Xi)];
 const EXPANSIONS: &[(&str, Expansion)] =
     &[("bfs", Expansion::Bfs), ("nearest", Expansion::Nearest), ("matrix_power", Expansion::MatrixPower)];
+const BACKENDS: &[(&str, Request)] = &[("auto", Request::Auto), ("cpu", Request::Cpu), ("cuda", Request::Cuda)];
 const INITS: &[(&str, Init)] = &[("spectral", Init::Spectral), ("pca", Init::Pca), ("random", Init::Random)];
 
 /// Components that the mapping projects through.
@@ -60,6 +62,14 @@ fn or_null(value: Option<usize>) -> Robj {
 /// A number where `None` is R's `Inf`.
 fn or_infinity(value: Option<usize>) -> f64 {
     value.map_or(f64::INFINITY, |value| value as f64)
+}
+
+/// The backend that R asks for by name.
+pub fn backend(name: &str) -> Result<Request> {
+    let known = BACKENDS.iter().find(|(known, _)| *known == name);
+    known
+        .map(|&(_, request)| request)
+        .ok_or_else(|| Error::argument("backend", format!("it is \"{name}\""), "Use \"auto\", \"cpu\" or \"cuda\"."))
 }
 
 /// Options of the preprocessing.

@@ -7,8 +7,8 @@ use crate::job::{Job, Pack};
 use crate::options;
 use extendr_api::prelude::*;
 use ndarray::Array2;
-use samap_core::Result;
 use samap_core::sam::{Preprocessed, loadings, preprocess, run};
+use samap_core::{Result, on_device};
 use std::sync::Arc;
 
 /// A preprocessed species, held for R.
@@ -55,13 +55,13 @@ fn expression_start(counts: Robj, preprocess_options: Robj, threads: i32, memory
 
 /// Runs SAM on a preprocessed species.
 #[extendr]
-fn sam_start(pointer: Robj, sam_options: Robj, knn_options: Robj, threads: i32, memory: f64) -> Robj {
+fn sam_start(pointer: Robj, sam_options: Robj, knn_options: Robj, backend: &str, threads: i32, memory: f64) -> Robj {
     outcome(|| {
         let species: Species = held("pointer", &pointer)?;
         let seed = crate::convert::Fields::of("sam", &sam_options)?.number("seed")?;
         let options = options::sam(&sam_options, options::knn(&knn_options, seed)?)?;
-        Job::start(threads, memory, vec![], move |ctx| {
-            let result = run::run(&species, &options, ctx)?;
+        Job::start_on(options::backend(backend)?, threads, memory, move |device, ctx| {
+            let result = on_device!(device, backend => run::run_on(backend, &species, &options, ctx))?;
             Ok(Box::new(move || {
                 let (index, distance) = neighbours_to_r(&result.neighbours);
                 Ok(list!(
@@ -82,14 +82,25 @@ fn sam_start(pointer: Robj, sam_options: Robj, knn_options: Robj, threads: i32, 
 
 /// The loadings the mapping projects through: `list(pointer)`.
 #[extendr]
-fn loadings_start(pointer: Robj, weights: Robj, loadings: Robj, seed: f64, threads: i32, memory: f64) -> Robj {
+fn loadings_start(
+    pointer: Robj,
+    weights: Robj,
+    loadings: Robj,
+    seed: f64,
+    backend: &str,
+    threads: i32,
+    memory: f64,
+) -> Robj {
     outcome(|| {
         let species: Species = held("pointer", &pointer)?;
         let weights = weights.as_real_vector().ok_or_else(|| wrong("weights", "a vector of numbers"))?;
         let (components, solver) = options::loadings(&loadings)?;
-        Job::start(threads, memory, vec![], move |ctx| {
+        Job::start_on(options::backend(backend)?, threads, memory, move |device, ctx| {
+            let (x, seed) = (&species.expression, seed as u64);
             let found = ctx.phase("loadings", 1, || {
-                loadings::mapping_loadings(&species.expression, &weights, components, solver, seed as u64, ctx)
+                on_device!(device, backend => {
+                    loadings::mapping_loadings_on(backend, x, &weights, components, solver, seed, ctx)
+                })
             })?;
             Ok(Box::new(move || {
                 let pointer: Robj = ExternalPtr::new(Loadings::new(found)).into();

@@ -5,12 +5,15 @@
 mod annotated;
 mod atlases;
 mod common;
+mod emulator;
 
 use annotated::{Annotated, gene_pair_columns};
 use atlases::{Atlases, RUNS, options_of};
 use common::{Golden, jaccard};
+use emulator::Gpu;
 use ndarray::Array2;
 use samap_core::analysis::{GenePairOptions, Test};
+use samap_core::backend::{Backend, Cpu};
 use samap_core::sam::run::{SamOptions, Scaling, WeightMode};
 use std::collections::BTreeSet;
 
@@ -64,19 +67,19 @@ fn shared_pairs(golden: &Golden, ours: &Annotated) -> f64 {
     reference.intersection(&found).count() as f64 / reference.union(&found).count() as f64
 }
 
-/// All recorded runs of a fixture; SAM runs once.
-fn compare(name: &str) {
+/// Recorded runs of a fixture; SAM runs once.
+fn compare(backend: &impl Backend, name: &str, runs: &[&str]) {
     let golden = Golden::open(name);
-    let atlases = Atlases::from_counts(&golden, &settings());
+    let atlases = Atlases::from_counts_on(backend, &golden, &settings());
     let frame = golden.frame("analysis/default/mapping_scores");
-    let distances: Vec<Distance> = RUNS
+    let distances: Vec<Distance> = runs
         .iter()
         .map(|&variant| {
             let options = options_of(variant, atlases.ids.len());
             let scores = |run: &Annotated| run.score_matrix(options.cross_species_k, 0, &frame.index);
             let reference = Annotated::reference(&golden, &atlases, variant);
             let expected = if variant == "default" { frame.matrix() } else { scores(&reference) };
-            let ours = Annotated::ours(&golden, &atlases, atlases.map(&options));
+            let ours = Annotated::ours(&golden, &atlases, atlases.map_on(backend, &options));
             Distance {
                 what: format!("{name} {variant}"),
                 scores: largest_difference(&scores(&ours), &expected),
@@ -93,12 +96,24 @@ fn compare(name: &str) {
 
 #[test]
 fn two_species() {
-    compare("small2");
+    compare(&Cpu, "small2", &RUNS);
 }
 
 #[test]
 fn three_species() {
-    compare("small3");
+    compare(&Cpu, "small3", &RUNS);
+}
+
+#[test]
+#[ignore = "needs a GPU or its emulator: make test-cuda"]
+fn two_species_on_the_gpu() {
+    compare(&Gpu::open().backend(), "small2", &RUNS[..3]);
+}
+
+#[test]
+#[ignore = "needs a GPU or its emulator: make test-cuda"]
+fn three_species_on_the_gpu() {
+    compare(&Gpu::open().backend(), "small3", &RUNS[..1]);
 }
 
 #[test]

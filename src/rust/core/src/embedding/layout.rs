@@ -13,19 +13,19 @@ use crate::{Context, Result};
 use rayon::prelude::*;
 
 /// Directed edges (source, target, weight relative to the heaviest).
-pub(super) type Edges = [(u32, u32, f64)];
+pub type Edges = [(u32, u32, f64)];
 
 /// Vertices per parallel block.
 const BLOCK: usize = 256;
-const STREAM: u64 = 0x6c61_7900;
-const BETA1: f32 = 0.5;
-const BETA2: f32 = 0.9;
+pub(crate) const STREAM: u64 = 0x6c61_7900;
+pub(crate) const BETA1: f32 = 0.5;
+pub(crate) const BETA2: f32 = 0.9;
 const EPSILON: f32 = 1e-7;
 /// Largest force along one dimension.
 const CLIP: f32 = 4.0;
 
 /// UMAP's forces on a vertex per unit of difference, as functions of the squared distance s.
-pub(super) struct Forces {
+pub struct Forces {
     /// −2ab s^{b−1} / (1 + a s^b).
     attraction: Table,
     /// 2γb / ((0.001 + s)(1 + a s^b)).
@@ -33,11 +33,17 @@ pub(super) struct Forces {
 }
 
 impl Forces {
-    pub(super) fn new(a: f64, b: f64, gamma: f64) -> Self {
+    /// Curve parameters a and b, and the weight γ of pushing against pulling.
+    pub fn new(a: f64, b: f64, gamma: f64) -> Self {
         Forces {
             attraction: Table::new(|s| -2.0 * a * b * s.powf(b - 1.0) / (1.0 + a * s.powf(b))),
             repulsion: Table::new(|s| 2.0 * gamma * b / ((0.001 + s) * (1.0 + a * s.powf(b)))),
         }
+    }
+
+    /// Attraction and repulsion at the points of [`Table`].
+    pub(crate) fn tables(&self) -> (&[f32], &[f32]) {
+        (&self.attraction.values, &self.repulsion.values)
     }
 }
 
@@ -68,7 +74,7 @@ impl Table {
 }
 
 /// The links of every vertex: first those it is the source of, then those it is the target of.
-struct Links {
+pub(crate) struct Links {
     offsets: Vec<usize>,
     /// Where the links as target begin.
     middles: Vec<usize>,
@@ -77,7 +83,7 @@ struct Links {
 }
 
 impl Links {
-    fn new(n: usize, edges: &Edges) -> Self {
+    pub(crate) fn new(n: usize, edges: &Edges) -> Self {
         let (mut sources, mut targets) = (vec![0; n], vec![0; n]);
         for &(i, j, _) in edges {
             sources[i as usize] += 1;
@@ -96,6 +102,21 @@ impl Links {
             }
         }
         Links { offsets, middles, links }
+    }
+
+    /// First link of each vertex, and the number of links at the end.
+    pub(crate) fn offsets(&self) -> &[usize] {
+        &self.offsets
+    }
+
+    /// First link of each vertex as target.
+    pub(crate) fn middles(&self) -> &[usize] {
+        &self.middles
+    }
+
+    /// The other end of each link, and its weight in units of 2⁻³².
+    pub(crate) fn links(&self) -> &[(u32, u32)] {
+        &self.links
     }
 
     fn as_source(&self, i: usize) -> &[(u32, u32)] {
@@ -127,7 +148,10 @@ impl<const D: usize> Moments<D> {
 }
 
 /// Moves `positions` for `epochs` epochs.
-pub(super) fn optimise<const D: usize>(
+///
+/// # Errors
+/// [`crate::Error::Cancelled`].
+pub fn optimise<const D: usize>(
     positions: &mut Vec<[f32; D]>,
     edges: &Edges,
     forces: &Forces,

@@ -7,9 +7,10 @@
 
 mod curve;
 mod eigen;
-mod layout;
+pub mod layout;
 mod spectral;
 
+use crate::backend::{Backend, Cpu};
 use crate::rng::Rng;
 use crate::sparse::{Graph, row};
 use crate::{Context, Error, Result};
@@ -113,12 +114,26 @@ pub fn umap(
     options: &UmapOptions,
     ctx: &Context,
 ) -> Result<Array2<f32>> {
+    umap_on(&Cpu, graph, latent, options, ctx)
+}
+
+/// [`umap`] with its epochs on a backend; where the layout starts is found on the processor.
+///
+/// # Errors
+/// As [`umap`]; those of the backend.
+pub fn umap_on<B: Backend>(
+    backend: &B,
+    graph: &Graph,
+    latent: Option<ArrayView2<f32>>,
+    options: &UmapOptions,
+    ctx: &Context,
+) -> Result<Array2<f32>> {
     options.check()?;
     check_input(graph, latent, options)?;
     match options.n_components {
-        1 => umap_in::<1>(graph, latent, options, ctx),
-        2 => umap_in::<2>(graph, latent, options, ctx),
-        _ => umap_in::<3>(graph, latent, options, ctx),
+        1 => umap_in::<1, B>(backend, graph, latent, options, ctx),
+        2 => umap_in::<2, B>(backend, graph, latent, options, ctx),
+        _ => umap_in::<3, B>(backend, graph, latent, options, ctx),
     }
 }
 
@@ -145,7 +160,8 @@ fn check_input(graph: &Graph, latent: Option<ArrayView2<f32>>, options: &UmapOpt
     }
 }
 
-fn umap_in<const D: usize>(
+fn umap_in<const D: usize, B: Backend>(
+    backend: &B,
     graph: &Graph,
     latent: Option<ArrayView2<f32>>,
     options: &UmapOptions,
@@ -153,9 +169,10 @@ fn umap_in<const D: usize>(
 ) -> Result<Array2<f32>> {
     let epochs = options.epochs(graph.rows());
     let (linked, edges) = strong_edges(graph, epochs, options);
-    let mut positions = start::<D>(&linked, &edges, latent, options, ctx)?;
+    let positions = start::<D>(&linked, &edges, latent, options, ctx)?;
     let (a, b) = curve::fit(options.min_dist, options.spread)?;
-    layout::optimise(&mut positions, &edges, &Forces::new(a, b, options.repulsion), epochs, options, ctx)?;
+    let forces = Forces::new(a, b, options.repulsion);
+    let positions = backend.layout(positions, &edges, &forces, epochs, options, ctx)?;
     Ok(among_the_others(graph.rows(), &linked, &positions, options.seed))
 }
 

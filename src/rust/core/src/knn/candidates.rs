@@ -57,13 +57,17 @@ impl<'a> Scaled<'a> {
         block
     }
 
-    /// More than twice what a score of two rows no longer than 1 can be off by: γ_d, plus the rounding of the scaled
-    /// coordinates, of |y|²/2 and of the sums with it.
     fn slack(&self) -> f32 {
-        let rounding = f64::from(f32::EPSILON) / 2.0;
-        let terms = (self.points.dimension() + 16) as f64 * rounding;
-        (2.5 * terms / (1.0 - terms).max(0.5)) as f32
+        slack(self.points.dimension())
     }
+}
+
+/// More than twice what a score of two rows of `dimension` coordinates, no longer than 1, can be off by: γ_d, plus the rounding
+/// of the scaled coordinates, of |y|²/2 and of the sums with it.
+pub(crate) fn slack(dimension: usize) -> f32 {
+    let rounding = f64::from(f32::EPSILON) / 2.0;
+    let terms = (dimension + 16) as f64 * rounding;
+    (2.5 * terms / (1.0 - terms).max(0.5)) as f32
 }
 
 /// What may still be among the k nearest of one query.

@@ -7,7 +7,9 @@ mod hnsw;
 mod ivf;
 mod points;
 
+use crate::backend::{Backend, Cpu};
 use crate::{Context, Error, Result};
+pub(crate) use candidates::slack;
 use ndarray::ArrayView2;
 use points::Points;
 
@@ -118,6 +120,19 @@ pub fn search(
     options: &KnnOptions,
     ctx: &Context,
 ) -> Result<Neighbours> {
+    check_sizes(queries, database, k)?;
+    let (d, m) = (queries.ncols(), database.nrows());
+    let queries = Points::new("queries", queries, metric)?;
+    let database = Points::new("database", database, metric)?;
+    match choose(options, m, d, ctx) {
+        Method::Exact | Method::Auto => exact::search(&queries, &database, k, ctx),
+        Method::InvertedFile => ivf::search(&queries, &database, k, options, ctx),
+        Method::Hnsw => hnsw::search(&queries, &database, k, options, ctx),
+    }
+}
+
+/// Queries and database must have the same coordinates, and the database k rows.
+pub(crate) fn check_sizes(queries: ArrayView2<f32>, database: ArrayView2<f32>, k: usize) -> Result<()> {
     let (d, m) = (queries.ncols(), database.nrows());
     if d != database.ncols() {
         let (expected, found) = (format!("{} coordinates, as in the database", database.ncols()), format!("{d}"));
@@ -131,13 +146,7 @@ pub fn search(
             "Ask for at least 1 and at most as many neighbours as there are cells.",
         ));
     }
-    let queries = Points::new("queries", queries, metric)?;
-    let database = Points::new("database", database, metric)?;
-    match choose(options, m, d, ctx) {
-        Method::Exact | Method::Auto => exact::search(&queries, &database, k, ctx),
-        Method::InvertedFile => ivf::search(&queries, &database, k, options, ctx),
-        Method::Hnsw => hnsw::search(&queries, &database, k, options, ctx),
-    }
+    Ok(())
 }
 
 /// The method that will be used; without coordinates only the exact one works.
@@ -170,7 +179,22 @@ pub fn search_self(
     options: &KnnOptions,
     ctx: &Context,
 ) -> Result<Neighbours> {
-    let mut found = search(points, points, k, metric, options, ctx)?;
+    search_self_on(&Cpu, points, k, metric, options, ctx)
+}
+
+/// [`search_self`] on a backend.
+///
+/// # Errors
+/// As [`search`]; those of the backend.
+pub fn search_self_on<B: Backend>(
+    backend: &B,
+    points: ArrayView2<f32>,
+    k: usize,
+    metric: Metric,
+    options: &KnnOptions,
+    ctx: &Context,
+) -> Result<Neighbours> {
+    let mut found = backend.neighbours(points, points, k, metric, options, ctx)?;
     for (i, (indices, distances)) in found.indices.chunks_mut(k).zip(found.distances.chunks_mut(k)).enumerate() {
         // Without itself, the last of the k is one too many.
         let at = indices.iter().position(|&j| j as usize == i).unwrap_or(k - 1);

@@ -118,7 +118,7 @@ fn well_conditioned(remainder: &Array2<f64>) -> bool {
 }
 
 /// n × b independent normal numbers.
-pub(super) fn random(n: usize, b: usize, seed: u64) -> Array2<f64> {
+pub(crate) fn random(n: usize, b: usize, seed: u64) -> Array2<f64> {
     let mut out = Array2::zeros((n, b));
     for (i, mut row) in out.outer_iter_mut().enumerate() {
         let mut rng = Rng::keyed(seed, STEP, i as u64);

@@ -1,6 +1,7 @@
 //! What a PCA solver needs to know of a centred matrix A (cells × genes) without ever seeing it dense.
 
-use crate::Result;
+use super::randomized_svd;
+use crate::{Context, Result};
 use ndarray::{Array2, ArrayView2};
 
 /// A centred cells × genes matrix A.
@@ -28,4 +29,15 @@ pub trait Operator: Sync {
     /// # Errors
     /// [`crate::Error::Cancelled`] when the caller asked to stop.
     fn gram(&self) -> Result<Array2<f64>>;
+
+    /// Leading left singular vectors (cells × k) and singular values by a randomized sketch; see [`randomized_svd::left`].
+    ///
+    /// # Errors
+    /// As [`randomized_svd::left`].
+    fn randomized_left(&self, k: usize, seed: u64, ctx: &Context) -> Result<(Array2<f64>, Vec<f64>)>
+    where
+        Self: Sized,
+    {
+        randomized_svd::left(self, k, seed, ctx)
+    }
 }

@@ -2,7 +2,7 @@
 //! S² / (cells − 1). In each component the cell with the largest absolute score has a positive one (ties: first cell).
 
 use super::operator::Operator;
-use super::{eigen, lanczos, randomized_svd};
+use super::{eigen, lanczos};
 use crate::{Context, Error, Result};
 use ndarray::{Array2, Axis};
 
@@ -53,7 +53,7 @@ pub fn pca(operator: &impl Operator, k: usize, solver: PcaSolver, seed: u64, ctx
     }
     ctx.check()?;
     let (u, values) = match resolve(solver, side, ctx) {
-        PcaSolver::Randomized => randomized_svd::left(operator, k, seed, ctx)?,
+        PcaSolver::Randomized => operator.randomized_left(k, seed, ctx)?,
         PcaSolver::Lanczos => lanczos_left(operator, k, seed, ctx)?,
         PcaSolver::Exact | PcaSolver::Auto => from_side(operator, eigen::leading(operator.gram()?.view(), k, seed)?)?,
     };

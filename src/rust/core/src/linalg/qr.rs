@@ -59,8 +59,17 @@ pub fn orthonormal(a: ArrayView2<f64>) -> Result<Array2<f64>> {
 
 /// `a` L⁻ᵀ with L Lᵀ = aᵀ a; `None` where `a` is (almost) rank deficient.
 fn cholesky_qr(a: ArrayView2<f64>) -> Result<Option<Array2<f64>>> {
-    let p = a.ncols();
-    let mut factor = gemm::view(gemm::product(a.reversed_axes(), a)?.view())?.to_owned();
+    let inverse = cholesky_inverse(&gemm::product(a.reversed_axes(), a)?)?;
+    inverse.map(|inverse| gemm::product(a, inverse.view())).transpose()
+}
+
+/// L⁻ᵀ with L Lᵀ = `gram` (p × p); `None` where it is (almost) singular.
+///
+/// # Errors
+/// [`Error::Shape`] when `gram` is no plain matrix.
+pub(crate) fn cholesky_inverse(gram: &Array2<f64>) -> Result<Option<Array2<f64>>> {
+    let p = gram.ncols();
+    let mut factor = gemm::view(gram.view())?.to_owned();
     let mut buffer = MemBuffer::new(cholesky_in_place_scratch::<f64>(p, Par::Seq, Default::default()));
     let stack = MemStack::new(&mut buffer);
     if cholesky_in_place(factor.as_mut(), Default::default(), Par::Seq, stack, Default::default()).is_err() {
@@ -73,6 +82,5 @@ fn cholesky_qr(a: ArrayView2<f64>) -> Result<Option<Array2<f64>>> {
     }
     let mut inverse = Mat::zeros(p, p);
     invert_lower_triangular(inverse.as_mut(), factor.as_ref(), Par::Seq);
-    let transposed = Array2::from_shape_fn((p, p), |(i, j)| if i <= j { inverse[(j, i)] } else { 0.0 });
-    gemm::product(a, transposed.view()).map(Some)
+    Ok(Some(Array2::from_shape_fn((p, p), |(i, j)| if i <= j { inverse[(j, i)] } else { 0.0 })))
 }

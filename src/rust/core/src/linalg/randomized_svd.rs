@@ -11,15 +11,19 @@ use ndarray::Array2;
 const OVERSAMPLING: usize = 10;
 
 /// Power iterations.
-const POWER: usize = 4;
+pub(crate) const POWER: usize = 4;
+
+/// Columns of the sketch.
+pub(crate) fn width(operator: &impl Operator, k: usize) -> usize {
+    (k + OVERSAMPLING).min(operator.rows()).min(operator.columns())
+}
 
 /// Leading left singular vectors (cells × k) of the operator and its singular values.
 ///
 /// # Errors
 /// Those of the operator; [`crate::Error::Cancelled`].
 pub fn left(operator: &impl Operator, k: usize, seed: u64, ctx: &Context) -> Result<(Array2<f64>, Vec<f64>)> {
-    let width = (k + OVERSAMPLING).min(operator.rows()).min(operator.columns());
-    let mut range = operator.apply(random(operator.columns(), width, seed).view())?;
+    let mut range = operator.apply(random(operator.columns(), width(operator, k), seed).view())?;
     for _ in 0..POWER {
         ctx.check()?;
         let onto = operator.apply_transpose(qr::orthonormal(range.view())?.view())?;

@@ -2,15 +2,16 @@
 //! graph, cells of a × cells of b, with K neighbours per row whose weights sum to 1.
 
 use super::projection::tanh_scale;
-use crate::knn::{self, KnnOptions, Metric, Neighbours};
+use crate::backend::{Backend, Cpu};
+use crate::knn::{KnnOptions, Neighbours};
 use crate::sparse::{Graph, graph_from_rows};
 use crate::{Context, Result};
-use ndarray::{Array2, s};
+use ndarray::Array2;
 
 /// Smallest similarity of two cells.
-pub(super) const FLOOR: f64 = 1e-3;
+pub(crate) const FLOOR: f64 = 1e-3;
 /// Centre of the scaling of similarities and correlations between cells.
-pub(super) const CENTRE: f64 = 0.7;
+pub(crate) const CENTRE: f64 = 0.7;
 
 /// `blocks[a][b]`: the graph from the cells of species a to those of b; `None` on the diagonal and between species without
 /// homology.
@@ -19,7 +20,7 @@ pub type Blocks = Vec<Vec<Option<Graph>>>;
 /// The cross-species neighbour graphs of the pairs (a, b) for which `linked[a][b]`. K is at most the number of cells of b.
 ///
 /// # Errors
-/// Those of [`knn::search`].
+/// Those of [`crate::knn::search`].
 pub fn cross_knn(
     latent: &Array2<f32>,
     cell_offsets: &[usize],
@@ -28,15 +29,31 @@ pub fn cross_knn(
     options: &KnnOptions,
     ctx: &Context,
 ) -> Result<Blocks> {
-    let cells = |s: usize| latent.slice(s![cell_offsets[s]..cell_offsets[s + 1], ..]);
+    cross_knn_on(&Cpu, latent, cell_offsets, linked, k, options, ctx)
+}
+
+/// [`cross_knn`] in the latent space of a backend.
+///
+/// # Errors
+/// As [`cross_knn`]; those of the backend.
+pub fn cross_knn_on<B: Backend>(
+    backend: &B,
+    latent: &B::Latent,
+    cell_offsets: &[usize],
+    linked: &[Vec<bool>],
+    k: usize,
+    options: &KnnOptions,
+    ctx: &Context,
+) -> Result<Blocks> {
+    let cells = |s: usize| cell_offsets[s]..cell_offsets[s + 1];
     let block = |a: usize, b: usize| -> Result<Option<Graph>> {
         if !linked[a][b] {
             return Ok(None);
         }
-        let database = cells(b);
-        let found = knn::search(cells(a), database, k.min(database.nrows()), Metric::Cosine, options, ctx)?;
+        let count = cells(b).len();
+        let found = backend.latent_neighbours(latent, cells(a), cells(b), k.min(count), options, ctx)?;
         ctx.advance(1)?;
-        Ok(Some(neighbour_weights(&found, database.nrows())))
+        Ok(Some(neighbour_weights(&found, count)))
     };
     (0..linked.len()).map(|a| (0..linked.len()).map(|b| block(a, b)).collect()).collect()
 }

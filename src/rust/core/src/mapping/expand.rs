@@ -28,7 +28,7 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    fn from_rows(rows: Vec<Vec<u32>>) -> Self {
+    pub(crate) fn from_rows(rows: Vec<Vec<u32>>) -> Self {
         let mut pointers = vec![0];
         pointers.extend(rows.iter().scan(0, |total, row| {
             *total += row.len();
@@ -112,13 +112,13 @@ pub fn expand(
 }
 
 /// Neighbours of each cell, nearest first, without the cell itself.
-fn without_self(neighbours: &Neighbours) -> Pattern {
+pub(crate) fn without_self(neighbours: &Neighbours) -> Pattern {
     let of_cell = |i: usize| neighbours.indices_of(i).iter().copied().filter(|&j| j as usize != i).collect();
     Pattern::from_rows((0..neighbours.cells()).map(of_cell).collect())
 }
 
 /// Neighbours of each cell by ascending index, with or without the cell itself.
-pub(super) fn adjacency(neighbours: &Neighbours, with_self: bool) -> Pattern {
+pub(crate) fn adjacency(neighbours: &Neighbours, with_self: bool) -> Pattern {
     let of_cell = |i: usize| {
         let others = neighbours.indices_of(i).iter().copied().filter(|&j| j as usize != i);
         let mut row: Vec<u32> = others.chain(with_self.then_some(i as u32)).collect();

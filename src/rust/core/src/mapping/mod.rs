@@ -15,21 +15,22 @@ pub mod mutual;
 pub mod projection;
 pub mod refine;
 pub mod stitch;
-mod tiles;
+pub(crate) mod tiles;
 mod xi;
 
 pub use expand::Expansion;
-pub use refine::{EdgeMode, RefineOptions, refine};
+pub use refine::{EdgeMode, RefineOptions, refine, refine_on};
 
+use crate::backend::{Averaged, Backend, Cpu};
 use crate::homology::HomologyGraph;
 use crate::knn::{KnnOptions, Neighbours};
 use crate::sparse::{Expression, Graph, row};
 use crate::{Context, Result};
-use mutual::{Cut, Neighbourhood, mutual_graph};
+use mutual::{Cut, Neighbourhood};
 use ndarray::Array2;
-use projection::{Scaled, project_cross, project_own, prune, scale_edges};
+use projection::{prune, scale_edges};
 use std::ops::Range;
-use stitch::{Coordinates, stitch};
+use stitch::stitch;
 
 /// What the mapping needs of one species.
 #[derive(Debug, Clone, Copy)]
@@ -170,12 +171,29 @@ pub fn run(
     options: &MappingOptions,
     ctx: &Context,
 ) -> Result<Mapping> {
+    run_on(&Cpu, atlases, homology, from, options, ctx)
+}
+
+/// [`run`] on a backend.
+///
+/// # Errors
+/// As [`run`]; those of the backend.
+pub fn run_on<B: Backend>(
+    backend: &B,
+    atlases: &[Atlas],
+    homology: &HomologyGraph,
+    from: Option<Start>,
+    options: &MappingOptions,
+    ctx: &Context,
+) -> Result<Mapping> {
     check::check(atlases, homology, from.as_ref(), options)?;
     let species = atlases.len();
     let refinement = options.refinement();
+    let expression = atlases.iter().map(|atlas| backend.expression(atlas.expression)).collect::<Result<Vec<_>>>()?;
     let refine_over = |stitched: &Graph, pass: usize| {
         ctx.phase(&format!("pass {pass}: refinement"), species, || {
-            refine(atlases, homology, stitched, &refinement, ctx)
+            let over = Averaged { atlases, expression: &expression, homology, stitched };
+            refine_on(backend, &over, &refinement, ctx)
         })
     };
     let made = from.map_or(0, |start| start.passes);
@@ -185,7 +203,7 @@ pub fn run(
         Some(start) if start.refined_over == start.passes => (Some(start.refined.clone()), start.passes),
         Some(start) => (Some(refine_over(start.stitched, start.passes)?), start.passes),
     };
-    let mut state = Invariant::new(atlases, homology, options, ctx)?;
+    let mut state = Invariant::new(backend, (atlases, &expression), homology, options, ctx)?;
     let mut passes: Vec<Pass> = Vec::new();
     for number in made + 1..=last {
         let stitched = state.pass(number, refined.as_ref().unwrap_or(&homology.weights), ctx)?;
@@ -199,39 +217,43 @@ pub fn run(
         passes.push(Pass { number, stitched });
     }
     let refined = refined.unwrap_or_else(|| homology.weights.clone());
-    Ok(Mapping { passes, refined, refined_over, latent: state.latent, cell_offsets: state.cell_offsets })
+    let latent = backend.latent(state.latent)?;
+    Ok(Mapping { passes, refined, refined_over, latent, cell_offsets: state.cell_offsets })
 }
 
 /// What stays the same from pass to pass, and the latent space.
-struct Invariant<'a> {
+struct Invariant<'a, B: Backend> {
+    backend: &'a B,
     atlases: &'a [Atlas<'a>],
     homology: &'a HomologyGraph,
     options: &'a MappingOptions,
     weights: Vec<f64>,
     cell_offsets: Vec<usize>,
-    scaled: Vec<Scaled<'a>>,
+    projectors: Vec<B::Projector<'a>>,
     neighbourhoods: Vec<Neighbourhood>,
-    latent: Array2<f32>,
+    latent: B::Latent,
 }
 
-impl<'a> Invariant<'a> {
+impl<'a, B: Backend> Invariant<'a, B> {
     fn new(
-        atlases: &'a [Atlas<'a>],
+        backend: &'a B,
+        (atlases, expression): (&'a [Atlas<'a>], &[B::Expression<'a>]),
         homology: &'a HomologyGraph,
         options: &'a MappingOptions,
         ctx: &Context,
     ) -> Result<Self> {
         let cell_offsets = cell_offsets(atlases);
-        let (scaled, latent) = ctx.phase("projection within species", 1, || {
-            let scaled = atlases.iter().map(|atlas| Scaled::new(atlas, ctx)).collect::<Result<Vec<_>>>()?;
-            let latent = project_own(&scaled, &cell_offsets, ctx)?;
-            Ok((scaled, latent))
+        let (projectors, latent) = ctx.phase("projection within species", 1, || {
+            let each = atlases.iter().zip(expression);
+            let projectors = each.map(|(atlas, x)| backend.projector(atlas, x, ctx)).collect::<Result<Vec<_>>>()?;
+            let latent = backend.project_own(&projectors, &cell_offsets, ctx)?;
+            Ok((projectors, latent))
         })?;
         let neighbourhoods = ctx.phase("neighbourhoods", atlases.len(), || {
-            (0..atlases.len()).map(|s| neighbourhood(&atlases[s], s, options, ctx)).collect()
+            (0..atlases.len()).map(|s| neighbourhood(backend, &atlases[s], s, options, ctx)).collect()
         })?;
         let weights = gene_weights(atlases);
-        Ok(Invariant { atlases, homology, options, weights, cell_offsets, scaled, neighbourhoods, latent })
+        Ok(Invariant { backend, atlases, homology, options, weights, cell_offsets, projectors, neighbourhoods, latent })
     }
 
     /// One pass over the homology weights `graph`: the stitched graph.
@@ -244,17 +266,18 @@ impl<'a> Invariant<'a> {
 
         let offsets = (self.homology.offsets.as_slice(), self.cell_offsets.as_slice());
         ctx.phase(&name("projection"), species * (species - 1), || {
-            project_cross(&self.scaled, &scale_edges(&pruned), offsets, options.pairwise, &mut self.latent, ctx)
+            let (scaled, latent) = (scale_edges(&pruned), &mut self.latent);
+            self.backend.project_cross(&self.projectors, &scaled, offsets, options.pairwise, latent, ctx)
         })?;
         let blocks = ctx.phase(&name("cross-species neighbours"), pairs, || {
             let (k, knn) = (options.cross_species_k, &options.knn);
-            cross_knn::cross_knn(&self.latent, &self.cell_offsets, &linked, k, knn, ctx)
+            cross_knn::cross_knn_on(self.backend, &self.latent, &self.cell_offsets, &linked, k, knn, ctx)
         })?;
         ctx.phase(&name("mutual neighbours"), species, || {
-            let coordinates = options.scale_edges_by_corr.then(|| Coordinates::new(&self.latent));
+            let latent = options.scale_edges_by_corr.then_some(&self.latent);
             let cut = Cut { k: options.cross_species_k, per_partner: options.pairwise };
             let mutual =
-                mutual_graph(&blocks, &self.neighbourhoods, &self.cell_offsets, coordinates.as_ref(), cut, ctx)?;
+                self.backend.mutual_graph(&blocks, &self.neighbourhoods, &self.cell_offsets, latent, cut, ctx)?;
             let neighbours: Vec<&Neighbours> = self.atlases.iter().map(|atlas| atlas.neighbours).collect();
             Ok(stitch(&mutual, &neighbours, &self.cell_offsets, self.denominator()))
         })
@@ -278,13 +301,20 @@ impl<'a> Invariant<'a> {
 }
 
 /// The neighbourhoods of one species.
-fn neighbourhood(atlas: &Atlas, species: usize, options: &MappingOptions, ctx: &Context) -> Result<Neighbourhood> {
+fn neighbourhood<B: Backend>(
+    backend: &B,
+    atlas: &Atlas,
+    species: usize,
+    options: &MappingOptions,
+    ctx: &Context,
+) -> Result<Neighbourhood> {
     let found = if per_species(&options.neigh_from_keys, species) {
         Neighbourhood::of_groups(atlas.groups)
     } else {
         let budgets = expand::budgets(atlas.groups, options.max_neighborhood);
         let size = per_species(&options.neighborhood_sizes, species);
-        Neighbourhood::of_cells(atlas.groups, expand::expand(atlas.neighbours, &budgets, size, options.expansion, ctx)?)
+        let sets = backend.expand(atlas.neighbours, &budgets, size, options.expansion, ctx)?;
+        Neighbourhood::of_cells(atlas.groups, sets)
     };
     ctx.advance(1)?;
     Ok(found)

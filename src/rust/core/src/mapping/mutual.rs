@@ -24,7 +24,8 @@ pub struct Neighbourhood {
     sets: Sets,
 }
 
-enum Sets {
+/// The neighbourhoods of the cells of a species.
+pub(crate) enum Sets {
     /// Each cell has its own: E (cells in the neighbourhood of a cell) and Eᵀ (cells in whose neighbourhood a cell is).
     Cells { forward: Pattern, backward: Pattern },
     /// All cells of a group have the group (themselves included): E = C Cᵀ, kept factored as the cells of each group.
@@ -42,6 +43,15 @@ impl Neighbourhood {
         let mut members = vec![Vec::new(); group.iter().max().map_or(0, |&last| last as usize + 1)];
         group.iter().enumerate().for_each(|(cell, &group)| members[group as usize].push(cell as u32));
         Neighbourhood { group: group.to_vec(), sets: Sets::Groups { members } }
+    }
+
+    /// Group of each cell.
+    pub(crate) fn group(&self) -> &[u32] {
+        &self.group
+    }
+
+    pub(crate) fn sets(&self) -> &Sets {
+        &self.sets
     }
 
     fn are_groups(&self) -> bool {
@@ -78,7 +88,7 @@ pub fn mutual_graph(
     ctx: &Context,
 ) -> Result<Graph> {
     let species = neighbourhoods.len();
-    let threshold = if neighbourhoods.iter().any(Neighbourhood::are_groups) { 0.0 } else { SMALLEST_SHARE };
+    let threshold = threshold(neighbourhoods);
     let cells = cell_offsets[species];
     let mut rows = vec![Vec::new(); cells];
     for (a, neighbourhood) in neighbourhoods.iter().enumerate() {
@@ -101,6 +111,24 @@ pub fn mutual_graph(
         ctx.advance(1)?;
     }
     Ok(graph_from_rows(cells, rows))
+}
+
+/// Shares below this count as 0.
+pub(crate) fn threshold(neighbourhoods: &[Neighbourhood]) -> f64 {
+    if neighbourhoods.iter().any(Neighbourhood::are_groups) { 0.0 } else { SMALLEST_SHARE }
+}
+
+/// B_baᵀ if the neighbourhoods of a are its cells' own; else C_aᵀ B_baᵀ: what each group of a receives from the cells of b.
+/// `back`: B_ba.
+pub(crate) fn received(back: &Graph, from: &Neighbourhood) -> Graph {
+    let transposed = back.transpose_view().to_csr();
+    let Sets::Groups { members } = &from.sets else { return transposed };
+    let mut sums = Accumulator::new(back.rows());
+    let of_group = |group: &Vec<u32>| {
+        group.iter().for_each(|&i| sums.add_row(&transposed, i as usize));
+        sums.drain()
+    };
+    graph_from_rows(back.rows(), members.iter().map(of_group).collect())
 }
 
 /// The row of M of one cell: partners in all other species, ascending.
@@ -155,7 +183,7 @@ struct Pair<'a> {
     from: &'a Neighbourhood,
     /// E_b.
     to: &'a Neighbourhood,
-    /// B_baᵀ if a's neighbourhoods are its cells' own; else C_aᵀ B_baᵀ: what each group of a receives from the cells of b.
+    /// See [`received`].
     received: Graph,
     /// First cell of b.
     offset: u32,
@@ -164,18 +192,7 @@ struct Pair<'a> {
 impl<'a> Pair<'a> {
     fn new(blocks: &'a Blocks, hoods: &'a [Neighbourhood], a: usize, b: usize, offset: u32) -> Option<Self> {
         let (forward, back) = (blocks[a][b].as_ref()?, blocks[b][a].as_ref()?);
-        let transposed = back.transpose_view().to_csr();
-        let received = match &hoods[a].sets {
-            Sets::Cells { .. } => transposed,
-            Sets::Groups { members } => {
-                let mut sums = Accumulator::new(back.rows());
-                let of_group = |group: &Vec<u32>| {
-                    group.iter().for_each(|&i| sums.add_row(&transposed, i as usize));
-                    sums.drain()
-                };
-                graph_from_rows(back.rows(), members.iter().map(of_group).collect())
-            }
-        };
+        let received = received(back, &hoods[a]);
         Some(Pair { forward, from: &hoods[a], to: &hoods[b], received, offset })
     }
 

@@ -127,7 +127,23 @@ impl<'a> Scaled<'a> {
         self.atlas.loadings.ncols()
     }
 
-    fn weight(&self, gene: usize) -> f64 {
+    /// Gene of the homology graph of each column of the expression, or [`NO_GENE`].
+    pub(crate) fn gene_of_column(&self) -> &[u32] {
+        &self.gene_of_column
+    }
+
+    /// Mean expression per gene.
+    pub(crate) fn mean(&self) -> &[f64] {
+        &self.mean
+    }
+
+    /// w / sd per gene.
+    pub(crate) fn scale(&self) -> &[f64] {
+        &self.scale
+    }
+
+    /// SAM weight of a gene.
+    pub(crate) fn weight(&self, gene: usize) -> f64 {
         self.atlas.weights[self.atlas.gene_columns[gene] as usize]
     }
 
@@ -315,14 +331,19 @@ impl Sums {
     }
 
     fn deviations(&self, cells: usize) -> Vec<f64> {
-        let n = cells as f64;
-        let deviation = |(&sum, &squares): (&f64, &f64)| {
-            let (mean, mean_square) = (sum / n, squares / n);
-            let variance = mean_square - mean * mean;
-            if variance <= CONSTANT * mean_square { 1.0 } else { variance.sqrt() }
-        };
-        self.sum.iter().zip(&self.squares).map(deviation).collect()
+        deviations(&self.sum, &self.squares, cells)
     }
+}
+
+/// Population standard deviations (0 → 1) from sums and sums of squares over `cells` cells.
+pub(crate) fn deviations(sums: &[f64], squares: &[f64], cells: usize) -> Vec<f64> {
+    let n = cells as f64;
+    let deviation = |(&sum, &squares): (&f64, &f64)| {
+        let (mean, mean_square) = (sum / n, squares / n);
+        let variance = mean_square - mean * mean;
+        if variance <= CONSTANT * mean_square { 1.0 } else { variance.sqrt() }
+    };
+    sums.iter().zip(squares).map(deviation).collect()
 }
 
 /// Sums over all cells: blocks of rows in parallel, added in their order.

@@ -11,8 +11,9 @@ use super::check::check_genes;
 use super::tiles::{Tile, tiles};
 use super::xi::xi;
 use super::{Atlas, row_blocks};
+use crate::backend::{Averaged, Backend, Cpu};
 use crate::homology::HomologyGraph;
-use crate::sparse::{Column, Csr, Graph, graph_from_rows, row};
+use crate::sparse::{Column, Csr, Expression, Graph, graph_from_rows, row};
 use crate::{Context, Error, Result, with_expression};
 use faer::traits::pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -25,7 +26,7 @@ const BLOCKS: usize = 32;
 /// A variance below this share of the mean square is rounding: the gene is constant.
 const CONSTANT: f64 = 1e-13;
 /// Cells whose weights to a species sum to less have no neighbours there.
-const NO_NEIGHBOURS: f64 = 1e-3;
+pub(crate) const NO_NEIGHBOURS: f64 = 1e-3;
 
 /// What measures how alike two genes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -76,20 +77,27 @@ pub fn refine(
     options: &RefineOptions,
     ctx: &Context,
 ) -> Result<Graph> {
+    let expression: Vec<&Expression> = atlases.iter().map(|atlas| atlas.expression).collect();
+    refine_on(&Cpu, &Averaged { atlases, expression: &expression, homology, stitched }, options, ctx)
+}
+
+/// [`refine`] on a backend.
+///
+/// # Errors
+/// As [`refine`]; those of the backend.
+pub fn refine_on<B: Backend>(
+    backend: &B,
+    over: &Averaged<'_, B::Expression<'_>>,
+    options: &RefineOptions,
+    ctx: &Context,
+) -> Result<Graph> {
+    let (atlases, homology) = (over.atlases, over.homology);
     check_genes(atlases, homology)?;
-    let species = Cells::new(atlases, stitched)?;
+    check_cells(atlases, over.stitched)?;
     let weights = super::gene_weights(atlases);
     let active = |&(g, h, _): &(u32, u32, f64)| weights[g as usize] > 0.0 && weights[h as usize] > 0.0;
     let edges: Vec<(u32, u32)> = homology.edges().filter(active).map(|(g, h, _)| (g, h)).collect();
-    let mut correlations = vec![0.0; edges.len()];
-    for tile in tiles(&edges, homology.genes(), capacity(&species, &edges, homology.genes(), options, ctx)) {
-        let averages = Averages::new(&species, homology, &tile);
-        let found = match options.mode {
-            EdgeMode::Pearson => averages.pearson(ctx)?,
-            EdgeMode::Xi => averages.xi(ctx)?,
-        };
-        tile.edges.iter().zip(found).for_each(|(&edge, r)| correlations[edge as usize] = r);
-    }
+    let correlations = backend.correlations(over, &edges, options, ctx)?;
     // Edges come by ascending (g, h) with g < h: a row receives its earlier partners before its later ones.
     let mut rows = vec![Vec::new(); homology.genes()];
     for (&(g, h), &r) in edges.iter().zip(&correlations) {
@@ -100,6 +108,31 @@ pub fn refine(
         }
     }
     Ok(graph_from_rows(homology.genes(), rows))
+}
+
+/// The correlation of the two genes of each of `edges` (genes of the homology graph) over the stitched graph, tile by tile.
+///
+/// # Errors
+/// [`Error::Shape`] when the graph is not one of all cells; cancelled.
+pub fn correlations(
+    atlases: &[Atlas],
+    homology: &HomologyGraph,
+    stitched: &Graph,
+    edges: &[(u32, u32)],
+    options: &RefineOptions,
+    ctx: &Context,
+) -> Result<Vec<f64>> {
+    let species = Cells::new(atlases, stitched)?;
+    let mut correlations = vec![0.0; edges.len()];
+    for tile in tiles(edges, homology.genes(), capacity(&species, edges, homology.genes(), options, ctx)) {
+        let averages = Averages::new(&species, homology, &tile);
+        let found = match options.mode {
+            EdgeMode::Pearson => averages.pearson(ctx)?,
+            EdgeMode::Xi => averages.xi(ctx)?,
+        };
+        tile.edges.iter().zip(found).for_each(|(&edge, r)| correlations[edge as usize] = r);
+    }
+    Ok(correlations)
 }
 
 /// r, 0 below the threshold; √(r √(w_g w_h)) with `wscale`.
@@ -131,6 +164,16 @@ fn capacity(species: &Cells, edges: &[(u32, u32)], genes: usize, options: &Refin
     all.min(genes.div_ceil(options.n_gene_chunks.max(1))).max(2)
 }
 
+/// The stitched graph must be one of the cells of all species.
+fn check_cells(atlases: &[Atlas], stitched: &Graph) -> Result<()> {
+    let cells: usize = atlases.iter().map(|atlas| atlas.expression.cells()).sum();
+    if stitched.shape() == (cells, cells) {
+        return Ok(());
+    }
+    let found = format!("{} × {}", stitched.rows(), stitched.cols());
+    Err(Error::shape("refining the homology graph", format!("a graph of {cells} cells"), found))
+}
+
 /// The stitched graph and the expression it averages.
 struct Cells<'a> {
     atlases: &'a [Atlas<'a>],
@@ -141,13 +184,8 @@ struct Cells<'a> {
 
 impl<'a> Cells<'a> {
     fn new(atlases: &'a [Atlas<'a>], stitched: &'a Graph) -> Result<Self> {
-        let offsets = super::cell_offsets(atlases);
-        let cells = offsets[atlases.len()];
-        if stitched.shape() != (cells, cells) {
-            let found = format!("{} × {}", stitched.rows(), stitched.cols());
-            return Err(Error::shape("refining the homology graph", format!("a graph of {cells} cells"), found));
-        }
-        Ok(Cells { atlases, stitched, offsets })
+        check_cells(atlases, stitched)?;
+        Ok(Cells { atlases, stitched, offsets: super::cell_offsets(atlases) })
     }
 
     fn of(&self, species: usize) -> Range<usize> {
@@ -227,14 +265,11 @@ impl<'a> Averages<'a> {
     fn correlation(&self, edge: usize, product: f64, by_species: &[Moments]) -> f64 {
         let ((a, b), (g, h)) = (self.ends[edge], self.pairs[edge]);
         let n = (self.cells.of(a).len() + self.cells.of(b).len()) as f64;
-        let mean = |slot: usize| (by_species[a].sum[slot] + by_species[b].sum[slot]) / n;
-        let variance = |slot: usize| {
-            let square = (by_species[a].squares[slot] + by_species[b].squares[slot]) / n;
-            let variance = square - mean(slot) * mean(slot);
-            if variance <= CONSTANT * square { 0.0 } else { variance }
+        let over_both = |slot: usize| {
+            let (x, y) = (&by_species[a], &by_species[b]);
+            (x.sum[slot] + y.sum[slot], x.squares[slot] + y.squares[slot])
         };
-        let (x, y) = (variance(g), variance(h));
-        if x == 0.0 || y == 0.0 { 0.0 } else { (product / n - mean(g) * mean(h)) / (x.sqrt() * y.sqrt()) }
+        pearson(n, over_both(g), over_both(h), product)
     }
 
     /// Chatterjee's ξ per edge of the tile.
@@ -272,6 +307,17 @@ impl<'a> Averages<'a> {
         let blocks = held.chunks_exact((self.tile.genes.len() * LANES).max(1));
         blocks.flat_map(move |block| block[slot * LANES..][..LANES].iter().copied()).take(self.cells.of(species).len())
     }
+}
+
+/// Pearson correlation of x and y over n cells from (Σx, Σx²), (Σy, Σy²) and Σxy; 0 if one of them is constant.
+pub(crate) fn pearson(n: f64, x: (f64, f64), y: (f64, f64), product: f64) -> f64 {
+    let variance = |(sum, squares): (f64, f64)| {
+        let (mean, square) = (sum / n, squares / n);
+        let variance = square - mean * mean;
+        if variance <= CONSTANT * square { 0.0 } else { variance }
+    };
+    let (vx, vy) = (variance(x), variance(y));
+    if vx == 0.0 || vy == 0.0 { 0.0 } else { (product / n - (x.0 / n) * (y.0 / n)) / (vx.sqrt() * vy.sqrt()) }
 }
 
 /// Sums over some cells of one species, for the edges that concern it. Compiled for the vector instructions of the machine

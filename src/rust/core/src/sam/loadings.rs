@@ -2,8 +2,9 @@
 //! clipping.
 
 use super::preprocess::moments;
+use crate::backend::{Backend, Cpu};
 use crate::linalg::pca::{PcaSolver, pca};
-use crate::linalg::scaled::{Scale, Scaled};
+use crate::linalg::scaled::Scale;
 use crate::sparse::Expression;
 use crate::{Context, Error, Result};
 use ndarray::{Array2, Axis};
@@ -22,6 +23,22 @@ pub fn mapping_loadings(
     seed: u64,
     ctx: &Context,
 ) -> Result<Array2<f32>> {
+    mapping_loadings_on(&Cpu, x, weights, npcs, solver, seed, ctx)
+}
+
+/// [`mapping_loadings`] on a backend.
+///
+/// # Errors
+/// As [`mapping_loadings`]; those of the backend.
+pub fn mapping_loadings_on<B: Backend>(
+    backend: &B,
+    x: &Expression,
+    weights: &[f64],
+    npcs: usize,
+    solver: PcaSolver,
+    seed: u64,
+    ctx: &Context,
+) -> Result<Array2<f32>> {
     let g = x.genes();
     if weights.len() != g {
         return Err(Error::shape("loadings", format!("{g} weights"), format!("{}", weights.len())));
@@ -30,7 +47,8 @@ pub fn mapping_loadings(
     let (_, variances) = moments(x);
     // A gene that adds nothing would only make the problem larger.
     let used: Vec<u32> = (0..g as u32).filter(|&j| variances[j as usize] > 0.0 && weights[j as usize] > 0.0).collect();
-    let scaled = Scaled::new(x, &used, inverse_sd(&variances), weights, ctx)?;
+    let expression = backend.expression(x)?;
+    let scaled = backend.scaled(&expression, &used, inverse_sd(&variances), weights, ctx)?;
     let found = pca(&scaled, npcs.min(used.len()), solver, seed, ctx)?.loadings;
     Ok(spread(&found, &used, g, npcs))
 }

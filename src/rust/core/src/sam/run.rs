@@ -4,10 +4,11 @@
 use super::loadings::{inverse_sd, sd, spread};
 use super::preprocess::Preprocessed;
 pub use super::weights::WeightMode;
-use super::weights::dispersion_ranking;
-use crate::knn::{KnnOptions, Metric, Neighbours, search_self};
+use super::weights::dispersion_ranking_on;
+use crate::backend::{Backend, Cpu};
+use crate::knn::{KnnOptions, Metric, Neighbours, search_self_on};
 use crate::linalg::pca::{Pca, PcaSolver, pca};
-use crate::linalg::scaled::{Scale, Scaled};
+use crate::linalg::scaled::Scale;
 use crate::sparse::{Expression, row};
 use crate::{Context, Error, Result, with_expression};
 use ndarray::{Array2, Axis};
@@ -113,8 +114,16 @@ const LEAST: usize = 5;
 /// [`Error::Argument`] for fewer than 3 cells, no genes left or coordinates that do not fit; [`Error::Numerical`];
 /// [`Error::Cancelled`].
 pub fn run(data: &Preprocessed, options: &SamOptions, ctx: &Context) -> Result<SamResult> {
+    run_on(&Cpu, data, options, ctx)
+}
+
+/// [`run`] on a backend.
+///
+/// # Errors
+/// As [`run`]; those of the backend.
+pub fn run_on<B: Backend>(backend: &B, data: &Preprocessed, options: &SamOptions, ctx: &Context) -> Result<SamResult> {
     let plan = Plan::new(data, options)?;
-    ctx.phase("sam", plan.max_iter, || plan.run(data, options, ctx))
+    ctx.phase("sam", plan.max_iter, || plan.run(backend, data, options, ctx))
 }
 
 /// The options after the reference's adjustments.
@@ -166,8 +175,16 @@ impl Plan {
         Ok(Plan { max_iter: options.max_iter.max(LEAST), k, n_genes, sparse })
     }
 
-    fn run(&self, data: &Preprocessed, options: &SamOptions, ctx: &Context) -> Result<SamResult> {
+    fn run<B: Backend>(
+        &self,
+        backend: &B,
+        data: &Preprocessed,
+        options: &SamOptions,
+        ctx: &Context,
+    ) -> Result<SamResult> {
         let x = data.for_dispersions();
+        let expression = backend.expression(&data.expression)?;
+        let averaged = if std::ptr::eq(x, &data.expression) { expression.clone() } else { backend.expression(x)? };
         let mode = mode_for(x, options.weight_mode, ctx);
         let mut weights = vec![1.0; x.genes()];
         let mut ranking = first_ranking(data);
@@ -178,10 +195,12 @@ impl Plan {
                 Some(given) => {
                     Coordinates { scores: given.clone(), loadings: Array2::zeros((x.genes(), given.ncols())) }
                 }
-                None => self.coordinates(data, &genes, &weights, options, ctx)?,
+                None => self.coordinates((backend, &expression), data, &genes, &weights, options, ctx)?,
             };
-            let neighbours = search_self(coordinates.scores.view(), self.k, options.metric, &options.knn, ctx)?;
-            let (new, dispersions) = dispersion_ranking(x, &neighbours, options.num_norm_avg, mode, ctx)?;
+            let scores = coordinates.scores.view();
+            let neighbours = search_self_on(backend, scores, self.k, options.metric, &options.knn, ctx)?;
+            let (top, n) = (options.num_norm_avg, x.cells());
+            let (new, dispersions) = dispersion_ranking_on(backend, &averaged, n, &neighbours, top, mode, ctx)?;
             let change = root_mean_square_difference(&new, &weights);
             per_iteration.push(new.clone());
             ctx.advance(1)?;
@@ -206,8 +225,9 @@ impl Plan {
         }
     }
 
-    fn coordinates(
+    fn coordinates<B: Backend>(
         &self,
+        (backend, expression): (&B, &B::Expression<'_>),
         data: &Preprocessed,
         genes: &[u32],
         weights: &[f64],
@@ -224,7 +244,7 @@ impl Plan {
                 limit: CLIP,
             },
         };
-        let scaled = Scaled::new(x, genes, scale, weights, ctx)?;
+        let scaled = backend.scaled(expression, genes, scale, weights, ctx)?;
         let side = x.cells().min(genes.len());
         let npcs = options.npcs.min(if self.sparse { side.saturating_sub(1) } else { side }).max(1);
         let mut found = pca(&scaled, npcs, options.solver, options.seed, ctx)?;

@@ -2,6 +2,7 @@
 //! row-normalised neighbour matrix; v = var(A), μ = √mean(A²) or mean(A); dispersion v / μ per gene, cut at the mean of the
 //! largest ones; weight √(dispersion / largest). A is streamed cell by cell.
 
+use crate::backend::{Backend, Cpu};
 use crate::knn::Neighbours;
 use crate::simd::vectorised;
 use crate::sparse::{Expression, row};
@@ -24,9 +25,12 @@ pub enum WeightMode {
 }
 
 /// Sum and sum of squares of the neighbour averages per gene.
-struct Sums {
-    first: Vec<f64>,
-    second: Vec<f64>,
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sums {
+    /// Sums over the cells.
+    pub first: Vec<f64>,
+    /// Sums of the squares.
+    pub second: Vec<f64>,
 }
 
 /// Most blocks of cells whose sums are made side by side.
@@ -43,11 +47,26 @@ pub fn dispersion_ranking(
     mode: WeightMode,
     ctx: &Context,
 ) -> Result<(Vec<f64>, Vec<f64>)> {
-    let n = x.cells();
+    dispersion_ranking_on(&Cpu, &x, x.cells(), neighbours, num_norm_avg, mode, ctx)
+}
+
+/// [`dispersion_ranking`] of the expression of `n` cells that a backend has.
+///
+/// # Errors
+/// As [`dispersion_ranking`]; those of the backend.
+pub fn dispersion_ranking_on<B: Backend>(
+    backend: &B,
+    x: &B::Expression<'_>,
+    n: usize,
+    neighbours: &Neighbours,
+    num_norm_avg: usize,
+    mode: WeightMode,
+    ctx: &Context,
+) -> Result<(Vec<f64>, Vec<f64>)> {
     if neighbours.cells() != n || neighbours.indices.iter().any(|&j| j as usize >= n) {
         return Err(Error::shape("dispersions", format!("neighbours of {n} cells"), format!("{}", neighbours.cells())));
     }
-    let sums = sums_of_averages(x, neighbours, ctx)?;
+    let sums = backend.sums_of_averages(x, neighbours, ctx)?;
     let count = n.max(1) as f64;
     let mean: Vec<f64> = sums.first.iter().map(|s| s / count).collect();
     let square: Vec<f64> = sums.second.iter().map(|s| s / count).collect();
@@ -84,7 +103,11 @@ fn weights_of(dispersions: &[f64], top: usize) -> Vec<f64> {
     dispersions.iter().map(|d| (d.min(limit) / largest).sqrt()).collect()
 }
 
-fn sums_of_averages(x: &Expression, neighbours: &Neighbours, ctx: &Context) -> Result<Sums> {
+/// Sums over all cells of the average of each cell's neighbours, and of the squares of those averages.
+///
+/// # Errors
+/// [`Error::Cancelled`].
+pub fn sums_of_averages(x: &Expression, neighbours: &Neighbours, ctx: &Context) -> Result<Sums> {
     let (n, g) = (x.cells(), x.genes());
     let cells = n.div_ceil(BLOCKS).max(64);
     let partial: Vec<Sums> = (0..n.div_ceil(cells))

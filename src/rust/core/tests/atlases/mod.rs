@@ -4,10 +4,11 @@
 
 use crate::common::{Golden, as_graph, pearson};
 use ndarray::Array2;
+use samap_core::backend::{Backend, Cpu};
 use samap_core::homology::HomologyGraph;
 use samap_core::knn::Neighbours;
-use samap_core::mapping::{Atlas, EdgeMode, Mapping, MappingOptions, run};
-use samap_core::sam::loadings::mapping_loadings;
+use samap_core::mapping::{Atlas, EdgeMode, Mapping, MappingOptions, run_on};
+use samap_core::sam::loadings::mapping_loadings_on;
 use samap_core::sam::preprocess::{PreprocessOptions, preprocess};
 use samap_core::sam::run::SamOptions;
 use samap_core::sparse::{Expression, Graph, row};
@@ -28,11 +29,22 @@ pub struct Species {
 impl Species {
     /// Preprocessing, SAM and the loadings of the mapping.
     pub fn from_counts(counts: Expression, gene_columns: &[u32], groups: &[u32], options: &SamOptions) -> Self {
+        Self::from_counts_on(&Cpu, counts, gene_columns, groups, options)
+    }
+
+    /// The same on a backend.
+    pub fn from_counts_on(
+        backend: &impl Backend,
+        counts: Expression,
+        gene_columns: &[u32],
+        groups: &[u32],
+        options: &SamOptions,
+    ) -> Self {
         let ctx = Context::default();
         let data = preprocess(counts, &PreprocessOptions::default(), &ctx).unwrap();
-        let found = sam::run::run(&data, options, &ctx).unwrap();
-        let (solver, seed) = (options.solver, options.seed);
-        let loadings = mapping_loadings(&data.expression, &found.weights, 300, solver, seed, &ctx).unwrap();
+        let found = sam::run::run_on(backend, &data, options, &ctx).unwrap();
+        let (x, solver, seed) = (&data.expression, options.solver, options.seed);
+        let loadings = mapping_loadings_on(backend, x, &found.weights, 300, solver, seed, &ctx).unwrap();
         Species {
             expression: data.expression,
             weights: found.weights,
@@ -82,10 +94,16 @@ impl Atlases {
     /// The same species from their counts: expression, weights, neighbours and loadings are ours; genes, groups and
     /// homology are the fixture's.
     pub fn from_counts(golden: &Golden, options: &SamOptions) -> Self {
+        Self::from_counts_on(&Cpu, golden, options)
+    }
+
+    /// The same on a backend.
+    pub fn from_counts_on(backend: &impl Backend, golden: &Golden, options: &SamOptions) -> Self {
         let mut atlases = Self::of(golden);
         for (id, species) in atlases.ids.iter().zip(&mut atlases.species) {
             let counts = golden.expression(&format!("species/{id}/counts"));
-            *species = Species::from_counts(counts, &species.gene_columns, &species.groups, options);
+            let (columns, groups) = (&species.gene_columns, &species.groups);
+            *species = Species::from_counts_on(backend, counts, columns, groups, options);
         }
         atlases
     }
@@ -103,7 +121,12 @@ impl Atlases {
 
     /// Runs the mapping.
     pub fn map(&self, options: &MappingOptions) -> Mapping {
-        run(&self.atlases(), &self.homology, None, options, &Context::default()).unwrap()
+        self.map_on(&Cpu, options)
+    }
+
+    /// Runs the mapping on a backend.
+    pub fn map_on(&self, backend: &impl Backend, options: &MappingOptions) -> Mapping {
+        run_on(backend, &self.atlases(), &self.homology, None, options, &Context::default()).unwrap()
     }
 
     /// Pearson correlation of the weights that two refined graphs give to the homologous genes.

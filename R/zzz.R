@@ -1,0 +1,3 @@
+.onLoad <- function(libname, pkgname) {
+  home_process$id <- Sys.getpid()
+}

@@ -1,0 +1,206 @@
+// Exact nearest neighbours: f32 scores of tiles of pairs, the best of each query in a list that is kept sorted, the listed rows
+// measured again in f64. Nothing of size queries x rows exists.
+#define COSINE 0
+#define CORRELATION 1
+#define EUCLIDEAN 2
+#define QUERIES 64
+#define ROWS 64
+#define DEPTH 16
+
+// Mean (under correlation, else 0) and sum of squares of the centred coordinates of each row, in the order of the CPU.
+extern "C" __global__ void row_moments(const float* x, u32 count, u32 d, u32 stride, u32 metric, double* means, double* squares) {
+    const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= count) return;
+    const float* row = x + (u64)i * stride;
+    double mean = 0.0;
+    if (metric == CORRELATION && d > 0) {
+        for (u32 c = 0; c < d; c++) mean += (double)row[c];
+        mean /= d;
+    }
+    double lanes[8] = {0, 0, 0, 0, 0, 0, 0, 0}, tail = 0.0;
+    const u32 whole = d / 8 * 8;
+    for (u32 c = 0; c < whole; c += 8)
+        for (u32 lane = 0; lane < 8; lane++) {
+            const double value = (double)row[c + lane] - mean;
+            lanes[lane] += value * value;
+        }
+    for (u32 c = whole; c < d; c++) tail += ((double)row[c] - mean) * ((double)row[c] - mean);
+    double sum = 0.0;
+    for (u32 lane = 0; lane < 8; lane++) sum += lanes[lane];
+    means[i] = mean;
+    squares[i] = sum + tail;
+}
+
+// Rows as unit vectors (zero vectors stay zero), or under Euclid as (x - centre) * factor with half the square of each.
+extern "C" __global__ void scale_rows(const float* x, u32 count, u32 d, u32 stride, u32 metric, const double* means,
+                                      const double* squares, const double* centre, double factor, float* out, float* halves) {
+    const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= count) return;
+    const float* row = x + (u64)i * stride;
+    float* scaled = out + (u64)i * d;
+    double half = 0.0;
+    const double norm = sqrt(squares[i]);
+    const double scale = metric == EUCLIDEAN ? factor : norm > 0.0 ? 1.0 / norm : 0.0;
+    for (u32 c = 0; c < d; c++) {
+        const float value = (float)(((double)row[c] - (metric == EUCLIDEAN ? centre[c] : means[i])) * scale);
+        scaled[c] = value;
+        half += (double)value * (double)value;
+    }
+    halves[i] = metric == EUCLIDEAN ? (float)(0.5 * half) : 0.0f;
+}
+
+// Puts a score into a list sorted by falling score. Rows come by rising index, so among equals the lower index is there first.
+__device__ __forceinline__ void insert(float score, u32 row, float* scores, u32* rows, u32 length, int lane) {
+    u32 place = 0;
+    for (u32 start = 0; start < length; start += 32) {
+        const u32 i = start + lane;
+        place += __popc(__ballot_sync(ALL, i < length && scores[i] >= score));
+    }
+    for (int start = (int)((length - 1) / 32 * 32); start >= 0 && start + 31 >= (int)place; start -= 32) {
+        const u32 i = start + lane;
+        const int moves = i < length && i > place;
+        const float other = moves ? scores[i - 1] : 0.0f;
+        const u32 other_row = moves ? rows[i - 1] : 0;
+        __syncwarp();
+        if (moves) scores[i] = other, rows[i] = other_row;
+        if (i == place) scores[i] = score, rows[i] = row;
+        __syncwarp();
+    }
+}
+
+// A block scores 64 queries against all rows, 64 at a time, and keeps for each query its `length` best. The lists start at
+// minus infinity. 256 threads; each makes 4 x 4 scores of a tile.
+extern "C" __global__ void __launch_bounds__(256) nearest(const float* queries, u32 n, const float* database, const float* halves,
+                                                          u32 m, u32 d, u32 length, float* list_scores, u32* list_rows) {
+    __shared__ float left[DEPTH][QUERIES + 4], right[DEPTH][ROWS + 4], tile[QUERIES][ROWS + 1];
+    const u32 first = blockIdx.x * QUERIES, thread = threadIdx.x, tx = thread % 16, ty = thread / 16;
+    const int lane = thread % 32, warp = thread / 32;
+    for (u32 base = 0; base < m; base += ROWS) {
+        float sums[4][4] = {{0, 0, 0, 0}, {0, 0, 0, 0}, {0, 0, 0, 0}, {0, 0, 0, 0}};
+        for (u32 depth = 0; depth < d; depth += DEPTH) {
+            for (u32 at = thread; at < QUERIES * DEPTH; at += 256) {
+                const u32 row = at / DEPTH, c = at % DEPTH;
+                const int inside = depth + c < d;
+                left[c][row] = inside && first + row < n ? queries[(u64)(first + row) * d + depth + c] : 0.0f;
+                right[c][row] = inside && base + row < m ? database[(u64)(base + row) * d + depth + c] : 0.0f;
+            }
+            __syncthreads();
+            for (u32 c = 0; c < DEPTH; c++) {
+                float a[4], b[4];
+                for (u32 i = 0; i < 4; i++) a[i] = left[c][ty * 4 + i], b[i] = right[c][tx * 4 + i];
+                for (u32 i = 0; i < 4; i++)
+                    for (u32 j = 0; j < 4; j++) sums[i][j] = fmaf(a[i], b[j], sums[i][j]);
+            }
+            __syncthreads();
+        }
+        for (u32 i = 0; i < 4; i++)
+            for (u32 j = 0; j < 4; j++) {
+                const u32 row = base + tx * 4 + j;
+                tile[ty * 4 + i][tx * 4 + j] = row < m ? sums[i][j] - halves[row] : -INFINITE;
+            }
+        __syncthreads();
+        for (u32 q = warp; q < QUERIES && first + q < n; q += 8) {
+            float* scores = list_scores + (u64)(first + q) * length;
+            u32* rows = list_rows + (u64)(first + q) * length;
+            for (u32 half = 0; half < ROWS; half += 32) {
+                const float score = tile[q][half + lane];
+                u32 better = __ballot_sync(ALL, score > scores[length - 1]);
+                while (better) {
+                    const int next = __ffs(better) - 1;
+                    better &= better - 1;
+                    const float candidate = __shfl_sync(ALL, score, next);
+                    if (candidate > scores[length - 1]) insert(candidate, base + half + next, scores, rows, length, lane);
+                }
+            }
+        }
+        __syncthreads();
+    }
+}
+
+// Distance in f64 from the f32 coordinates, in the order of the CPU.
+__device__ __forceinline__ double distance(const float* x, double a, double xx, const float* y, double b, double yy, u32 d, u32 metric) {
+    double lanes[8] = {0, 0, 0, 0, 0, 0, 0, 0}, tail = 0.0;
+    const u32 whole = d / 8 * 8;
+    for (u32 c = 0; c < whole; c += 8)
+        for (u32 lane = 0; lane < 8; lane++) {
+            const double u = (double)x[c + lane], v = (double)y[c + lane], difference = u - v;
+            lanes[lane] += metric == EUCLIDEAN ? difference * difference : (u - a) * (v - b);
+        }
+    for (u32 c = whole; c < d; c++) {
+        const double u = (double)x[c], v = (double)y[c], difference = u - v;
+        tail += metric == EUCLIDEAN ? difference * difference : (u - a) * (v - b);
+    }
+    double sum = 0.0;
+    for (u32 lane = 0; lane < 8; lane++) sum += lanes[lane];
+    sum += tail;
+    if (metric == EUCLIDEAN) return sqrt(sum);
+    const double norms = sqrt(xx * yy);
+    return norms > 0.0 ? fmin(fmax(1.0 - sum / norms, 0.0), 2.0) : 1.0;
+}
+
+// A warp per query measures the rows of its list and keeps the k nearest, ties by index. `uncertain`: whether a row that is
+// not in the list might have belonged to them, because the list ends within `slack` of the k-th best score.
+extern "C" __global__ void measure(const float* queries, const double* query_means, const double* query_squares, u32 n, u32 query_stride,
+                                   const float* database, const double* means, const double* squares, u32 m, u32 stride, u32 d,
+                                   u32 metric, const float* list_scores, const u32* list_rows, u32 length, float slack, u32 k,
+                                   double* distances, u32* out_rows, double* out_distances, u32* uncertain) {
+    const u32 q = (blockIdx.x * blockDim.x + threadIdx.x) / 32, lane = threadIdx.x % 32;
+    if (q >= n) return;
+    const u32 held = length < m ? length : m;
+    const float* scores = list_scores + (u64)q * length;
+    const u32* rows = list_rows + (u64)q * length;
+    double* measured = distances + (u64)q * length;
+    for (u32 i = lane; i < held; i += 32) {
+        const u32 row = rows[i];
+        measured[i] = distance(queries + (u64)q * query_stride, query_means[q], query_squares[q], database + (u64)row * stride,
+                               means[row], squares[row], d, metric);
+    }
+    __syncwarp();
+    for (u32 i = lane; i < held; i += 32) {
+        u32 rank = 0;
+        for (u32 j = 0; j < held; j++)
+            rank += measured[j] < measured[i] || (measured[j] == measured[i] && rows[j] < rows[i]);
+        if (rank < k) out_rows[(u64)q * k + rank] = rows[i], out_distances[(u64)q * k + rank] = measured[i];
+    }
+    if (lane == 0) uncertain[q] = m > length && scores[length - 1] >= scores[k - 1] - slack;
+}
+
+// All distances of one query, for those whose lists were too short.
+extern "C" __global__ void distances_of(const float* query, double query_mean, double query_square, const float* database,
+                                        const double* means, const double* squares, u32 m, u32 stride, u32 d, u32 metric,
+                                        double* distances) {
+    const u32 row = blockIdx.x * blockDim.x + threadIdx.x;
+    if (row >= m) return;
+    distances[row] = distance(query, query_mean, query_square, database + (u64)row * stride, means[row], squares[row], d, metric);
+}
+
+// The k smallest of m distances, ties by index; k passes of one block of 256 threads.
+extern "C" __global__ void __launch_bounds__(256) smallest(const double* distances, u32 m, u32 k, u32* rows, double* out) {
+    __shared__ double best[256];
+    __shared__ u32 best_row[256];
+    double last = -1.0;
+    u32 last_row = 0;
+    for (u32 pass = 0; pass < k; pass++) {
+        double mine = (double)INFINITE;
+        u32 my_row = NONE;
+        for (u32 row = threadIdx.x; row < m; row += 256) {
+            const double x = distances[row];
+            const int after = x > last || (x == last && pass > 0 && row > last_row);
+            if (after && (x < mine || (x == mine && row < my_row))) mine = x, my_row = row;
+        }
+        best[threadIdx.x] = mine, best_row[threadIdx.x] = my_row;
+        __syncthreads();
+        for (u32 half = 128; half > 0; half /= 2) {
+            if (threadIdx.x < half) {
+                const double other = best[threadIdx.x + half];
+                const u32 other_row = best_row[threadIdx.x + half];
+                if (other < best[threadIdx.x] || (other == best[threadIdx.x] && other_row < best_row[threadIdx.x]))
+                    best[threadIdx.x] = other, best_row[threadIdx.x] = other_row;
+            }
+            __syncthreads();
+        }
+        last = best[0], last_row = best_row[0];
+        if (threadIdx.x == 0) rows[pass] = last_row, out[pass] = last;
+        __syncthreads();
+    }
+}

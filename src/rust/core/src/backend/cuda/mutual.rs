@@ -1,0 +1,292 @@
+//! Mutual partners on the device, for as many cells at a time as fit: dense rows of shares, compacted, rescaled by the
+//! correlation in the latent space, and cut to the strongest. Only those come back.
+
+use super::gpu::{Buffer, Gpu, MUTUAL, launch};
+use super::projection::Latent;
+use super::{DeviceGraph, Wide};
+use crate::mapping::cross_knn::{Blocks, CENTRE, FLOOR};
+use crate::mapping::expand::Pattern;
+use crate::mapping::mutual::{Cut, Neighbourhood, Sets, received, threshold};
+use crate::sparse::{Graph, graph_from_rows};
+use crate::{Context, Result};
+
+/// Most cells between two looks at whether to stop.
+const CELLS: usize = 4096;
+
+/// Rows of column indices on the device.
+struct Rows {
+    pointers: Buffer<u64>,
+    columns: Buffer<u32>,
+}
+
+impl Rows {
+    fn new(gpu: &Gpu, pattern: &Pattern) -> Result<Self> {
+        Ok(Rows { pointers: gpu.send(&pattern.pointers.wide())?, columns: gpu.send(&pattern.columns)? })
+    }
+
+    /// The row numbers `of` themselves, one a row.
+    fn single(gpu: &Gpu, of: &[u32]) -> Result<Self> {
+        let pointers: Vec<u64> = (0..=of.len() as u64).collect();
+        Ok(Rows { pointers: gpu.send(&pointers)?, columns: gpu.send(of)? })
+    }
+}
+
+/// An ordered pair of species with cross-species neighbours, as on the CPU.
+struct Pair {
+    /// B_ab.
+    forward: DeviceGraph,
+    /// Rows of E_bᵀ, and which of them belongs to each cell of b (its own, or that of its group).
+    to: Rows,
+    row_of: Buffer<u32>,
+    /// Rows of E_a by their places in `received`.
+    from: Rows,
+    received: DeviceGraph,
+    identity: Buffer<u32>,
+    /// First cell of b.
+    offset: u32,
+}
+
+impl Pair {
+    fn new(
+        gpu: &Gpu,
+        blocks: &Blocks,
+        hoods: &[Neighbourhood],
+        a: usize,
+        b: usize,
+        offset: u32,
+    ) -> Result<Option<Self>> {
+        let (Some(forward), Some(back)) = (&blocks[a][b], &blocks[b][a]) else { return Ok(None) };
+        let all = |count: usize| (0..count as u32).collect::<Vec<u32>>();
+        let (to, row_of) = match hoods[b].sets() {
+            Sets::Cells { backward, .. } => (Rows::new(gpu, backward)?, all(hoods[b].group().len())),
+            Sets::Groups { members } => {
+                (Rows::new(gpu, &Pattern::from_rows(members.clone()))?, hoods[b].group().to_vec())
+            }
+        };
+        let from = match hoods[a].sets() {
+            Sets::Cells { forward, .. } => Rows::new(gpu, forward)?,
+            Sets::Groups { .. } => Rows::single(gpu, hoods[a].group())?,
+        };
+        let received = received(back, &hoods[a]);
+        Ok(Some(Pair {
+            forward: DeviceGraph::new(gpu, forward)?,
+            to,
+            row_of: gpu.send(&row_of)?,
+            from,
+            identity: gpu.send(&all(received.rows()))?,
+            received: DeviceGraph::new(gpu, &received)?,
+            offset,
+        }))
+    }
+
+    /// Adds both shares of the cells from `first` on.
+    fn add(&self, gpu: &Gpu, first: u32, shares: &mut Shares) -> Result<()> {
+        let (offset, stride, weighted, unweighted) = (self.offset, shares.stride, 1u32, 0u32);
+        let (graph, to) = (&self.forward, &self.to);
+        launch!(
+            gpu,
+            MUTUAL,
+            "add_rows",
+            (shares.cells, 1),
+            128,
+            &graph.pointers,
+            &graph.columns,
+            &graph.weights,
+            &weighted,
+            &self.row_of,
+            &to.pointers,
+            &to.columns,
+            &graph.weights,
+            &first,
+            &offset,
+            &stride,
+            &mut shares.forward
+        );
+        let (from, targets) = (&self.from, &self.received);
+        launch!(
+            gpu,
+            MUTUAL,
+            "add_rows",
+            (shares.cells, 1),
+            128,
+            &from.pointers,
+            &from.columns,
+            &targets.weights,
+            &unweighted,
+            &self.identity,
+            &targets.pointers,
+            &targets.columns,
+            &targets.weights,
+            &first,
+            &offset,
+            &stride,
+            &mut shares.back
+        );
+        Ok(())
+    }
+}
+
+/// Dense rows of shares of the cells of a tile.
+struct Shares {
+    forward: Buffer<f64>,
+    back: Buffer<f64>,
+    cells: usize,
+    stride: u32,
+}
+
+/// Mean and inverse deviation of each cell's latent coordinates.
+struct Statistics<'a> {
+    latent: &'a Latent,
+    means: Buffer<f64>,
+    inverses: Buffer<f64>,
+}
+
+impl<'a> Statistics<'a> {
+    fn new(gpu: &Gpu, latent: &'a Latent, cells: usize) -> Result<Self> {
+        let (mut means, mut inverses) = (gpu.unset::<f64>(cells)?, gpu.unset::<f64>(cells)?);
+        let (count, width) = (cells as u32, latent.width() as u32);
+        let blocks = (cells.div_ceil(128), 1);
+        launch!(gpu, MUTUAL, "row_statistics", blocks, 128, latent.buffer(), &count, &width, &mut means, &mut inverses);
+        Ok(Statistics { latent, means, inverses })
+    }
+}
+
+/// As [`crate::mapping::mutual::mutual_graph`].
+///
+/// # Errors
+/// Cancelled; [`crate::Error::Device`].
+pub(super) fn mutual_graph(
+    gpu: &Gpu,
+    blocks: &Blocks,
+    hoods: &[Neighbourhood],
+    cell_offsets: &[usize],
+    latent: Option<&Latent>,
+    cut: Cut,
+    ctx: &Context,
+) -> Result<Graph> {
+    let (species, cells) = (hoods.len(), cell_offsets[hoods.len()]);
+    let statistics = latent.map(|latent| Statistics::new(gpu, latent, cells)).transpose()?;
+    let bounds = if cut.per_partner { cell_offsets.to_vec() } else { vec![0, cells] };
+    let segments = gpu.send(&bounds.iter().map(|&bound| bound as u32).collect::<Vec<u32>>())?;
+    let cutting = Cutting { gpu, threshold: threshold(hoods), segments, count: bounds.len() - 1, k: cut.k };
+    let mut rows = Vec::with_capacity(cells);
+    for a in 0..species {
+        let pairs = (0..species).map(|b| Pair::new(gpu, blocks, hoods, a, b, cell_offsets[b] as u32));
+        let pairs: Vec<Pair> = pairs.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+        let count = cell_offsets[a + 1] - cell_offsets[a];
+        // Two shares per cell, and at most as many partners with a weight and a correlation.
+        let tile = gpu.tile("the mutual neighbours", count, 36 * cells, 1)?.min(CELLS);
+        for first in (0..count).step_by(tile) {
+            ctx.check()?;
+            let here = tile.min(count - first);
+            let zeros = || gpu.zeros::<f64>(here * cells);
+            let mut shares = Shares { forward: zeros()?, back: zeros()?, cells: here, stride: cells as u32 };
+            for pair in &pairs {
+                pair.add(gpu, first as u32, &mut shares)?;
+            }
+            rows.extend(cutting.cut(shares, statistics.as_ref(), cell_offsets[a] + first)?);
+        }
+        ctx.advance(1)?;
+    }
+    Ok(graph_from_rows(cells, rows))
+}
+
+/// How rows are cut.
+struct Cutting<'a> {
+    gpu: &'a Gpu,
+    threshold: f64,
+    segments: Buffer<u32>,
+    /// Number of segments.
+    count: usize,
+    k: usize,
+}
+
+impl Cutting<'_> {
+    /// The strongest partners of the cells of a tile, whose first is cell `first` of all.
+    fn cut(&self, shares: Shares, statistics: Option<&Statistics>, first: usize) -> Result<Vec<Vec<(u32, f64)>>> {
+        let (gpu, cells) = (self.gpu, shares.cells);
+        let (number, stride, threshold, warps) = (cells as u32, shares.stride, self.threshold, (cells.div_ceil(4), 1));
+        let (forward, back) = (&shares.forward, &shares.back);
+        let mut counts = gpu.unset::<u32>(cells)?;
+        launch!(gpu, MUTUAL, "count_mutual", warps, 128, forward, back, &number, &stride, &threshold, &mut counts);
+        let pointers = super::scaled::pointers(&gpu.receive(&counts, cells)?);
+        let total = pointers[cells] as usize;
+        let pointers = gpu.send(&pointers)?;
+        let (mut partners, mut weights) = (gpu.unset::<u32>(total)?, gpu.unset::<f64>(total)?);
+        launch!(
+            gpu,
+            MUTUAL,
+            "write_mutual",
+            warps,
+            128,
+            forward,
+            back,
+            &number,
+            &stride,
+            &threshold,
+            &pointers,
+            &mut partners,
+            &mut weights
+        );
+        drop(shares);
+        if let Some(Statistics { latent, means, inverses }) = statistics {
+            let mut correlations = gpu.unset::<f64>(total)?;
+            let (width, start, floor, centre) = (latent.width() as u32, first as u32, FLOOR, CENTRE);
+            launch!(
+                gpu,
+                MUTUAL,
+                "correlate",
+                (cells, 1),
+                256,
+                latent.buffer(),
+                &width,
+                means,
+                inverses,
+                &start,
+                &pointers,
+                &partners,
+                &mut correlations
+            );
+            launch!(
+                gpu,
+                MUTUAL,
+                "rescale",
+                warps,
+                128,
+                &pointers,
+                &correlations,
+                &number,
+                &floor,
+                &centre,
+                &mut weights
+            );
+        }
+        let capacity = self.count * self.k;
+        let (mut kept, mut strengths) = (gpu.unset::<u32>(cells * capacity)?, gpu.unset::<f64>(cells * capacity)?);
+        let (segments, k) = (self.count as u32, self.k as u32);
+        launch!(
+            gpu,
+            MUTUAL,
+            "strongest",
+            warps,
+            128,
+            &pointers,
+            &partners,
+            &weights,
+            &number,
+            &self.segments,
+            &segments,
+            &k,
+            &mut kept,
+            &mut strengths,
+            &mut counts
+        );
+        let (kept, strengths) = (gpu.receive(&kept, cells * capacity)?, gpu.receive(&strengths, cells * capacity)?);
+        let counts = gpu.receive(&counts, cells)?;
+        let row = |(cell, &count): (usize, &u32)| {
+            let range = cell * capacity..cell * capacity + count as usize;
+            kept[range.clone()].iter().copied().zip(strengths[range].iter().copied()).collect()
+        };
+        Ok(counts.iter().enumerate().map(row).collect())
+    }
+}

@@ -1,0 +1,506 @@
+//! Every operation of a backend against the formula written down plainly, or against the CPU where that is tested so itself.
+//! The same bodies run on the CPU and, by `make test-cuda`, on a GPU or its emulator.
+
+#![allow(clippy::unwrap_used)] // helpers of tests
+
+mod emulator;
+
+use emulator::{CALLS, Call, Gpu};
+use ndarray::{Array2, ArrayView2};
+use samap_core::backend::{Backend, Cpu};
+use samap_core::embedding::UmapOptions;
+use samap_core::embedding::layout::Forces;
+use samap_core::homology::{Edge, Gene, HomologyGraph};
+use samap_core::knn::{KnnOptions, Metric, Neighbours};
+use samap_core::linalg::operator::Operator;
+use samap_core::linalg::pca::{PcaSolver, pca};
+use samap_core::linalg::scaled::Scale;
+use samap_core::mapping::cross_knn::neighbour_weights;
+use samap_core::mapping::expand::Pattern;
+use samap_core::mapping::mutual::{Cut, Neighbourhood};
+use samap_core::mapping::{Atlas, EdgeMode, Expansion, Mapping, MappingOptions, run_on};
+use samap_core::rng::Rng;
+use samap_core::sparse::{Expression, Graph};
+use samap_core::{Context, Error, Result};
+
+/// Normal coordinates; every fifth row is the one before, every seventh is zero.
+fn points(n: usize, d: usize, seed: u64) -> Array2<f32> {
+    let value = |i: usize, j: usize| Rng::keyed(seed, i as u64, j as u64).normal() as f32;
+    Array2::from_shape_fn((n, d), |(i, j)| match i {
+        _ if i % 7 == 6 => 0.0,
+        _ if i % 5 == 4 => value(i - 1, j),
+        _ => value(i, j),
+    })
+}
+
+/// Cells × genes, a share of the entries 1 to 4; every sixth cell and every ninth gene is empty.
+fn expression(cells: usize, genes: usize, share: f64, seed: u64) -> Expression {
+    let (mut pointers, mut columns, mut values) = (vec![0_usize], Vec::new(), Vec::new());
+    for cell in 0..cells {
+        for gene in 0..genes {
+            let mut rng = Rng::keyed(seed, cell as u64, gene as u64);
+            if cell % 6 != 5 && gene % 9 != 8 && rng.uniform() < share {
+                columns.push(gene as u32);
+                values.push((1.0 + 3.0 * rng.uniform()) as f32);
+            }
+        }
+        pointers.push(columns.len());
+    }
+    Expression::from_rows("counts", genes, &pointers, &columns, &values).unwrap()
+}
+
+fn dense(x: &Expression) -> Array2<f64> {
+    samap_core::with_expression!(x, matrix => {
+        let mut out = Array2::zeros((matrix.rows(), matrix.cols()));
+        for (&value, (cell, gene)) in matrix.iter() {
+            out[[cell as usize, gene as usize]] = f64::from(value);
+        }
+        out
+    })
+}
+
+/// k neighbours of each of n cells, the cell first.
+fn neighbours(n: usize, k: usize, seed: u64) -> Neighbours {
+    let mut indices = Vec::new();
+    for i in 0..n {
+        let mut rng = Rng::keyed(seed, 3, i as u64);
+        let mut row = vec![i as u32];
+        while row.len() < k {
+            let j = rng.below(n) as u32;
+            if !row.contains(&j) {
+                row.push(j);
+            }
+        }
+        indices.extend(row);
+    }
+    Neighbours { k, distances: vec![0.0; indices.len()], indices }
+}
+
+fn assert_close(found: ArrayView2<f64>, expected: ArrayView2<f64>, tolerance: f64, place: &str) {
+    assert_eq!(found.dim(), expected.dim(), "{place}");
+    let scale = expected.iter().fold(1.0f64, |largest, x| largest.max(x.abs()));
+    for (at, (x, y)) in found.iter().zip(expected.iter()).enumerate() {
+        assert!((x - y).abs() <= tolerance * scale, "{place}, element {at}: {x} instead of {y}");
+    }
+}
+
+fn naive_distance(x: ndarray::ArrayView1<f32>, y: ndarray::ArrayView1<f32>, metric: Metric) -> f64 {
+    let d = x.len().max(1) as f64;
+    let pairs: Vec<(f64, f64)> = x.iter().zip(y).map(|(&x, &y)| (f64::from(x), f64::from(y))).collect();
+    if metric == Metric::Euclidean {
+        return pairs.iter().map(|(x, y)| (x - y).powi(2)).sum::<f64>().sqrt();
+    }
+    let mean = |sum: f64| if metric == Metric::Correlation { sum / d } else { 0.0 };
+    let (a, b) = (mean(pairs.iter().map(|p| p.0).sum()), mean(pairs.iter().map(|p| p.1).sum()));
+    let norms = (pairs.iter().map(|p| (p.0 - a).powi(2)).sum::<f64>()
+        * pairs.iter().map(|p| (p.1 - b).powi(2)).sum::<f64>())
+    .sqrt();
+    let product: f64 = pairs.iter().map(|p| (p.0 - a) * (p.1 - b)).sum();
+    if norms > 0.0 { 1.0 - product / norms } else { 1.0 }
+}
+
+fn finds_nearest(backend: &impl Backend) -> Vec<Neighbours> {
+    let (ctx, options) = (Context::default(), KnnOptions::default());
+    let mut all = Vec::new();
+    for (n, m, d, k) in [(0, 5, 3, 2), (1, 1, 1, 1), (7, 13, 5, 4), (130, 201, 33, 20), (65, 64, 8, 64), (3, 90, 17, 1)]
+    {
+        let (queries, database) = (points(n, d, 1), points(m, d, 2));
+        for metric in [Metric::Cosine, Metric::Correlation, Metric::Euclidean] {
+            let place = format!("{metric:?} {n} {m} {d} {k}");
+            let found = backend.neighbours(queries.view(), database.view(), k, metric, &options, &ctx).unwrap();
+            assert_eq!(found.indices.len(), n * k, "{place}");
+            // With few coordinates angles are ties up to the last bit, where the plain formula is not exact either.
+            let cpu = Cpu.neighbours(queries.view(), database.view(), k, metric, &options, &ctx).unwrap();
+            assert_eq!(found, cpu, "{place}");
+            for i in 0..n {
+                let mut plain: Vec<f64> =
+                    database.rows().into_iter().map(|row| naive_distance(queries.row(i), row, metric)).collect();
+                plain.sort_by(f64::total_cmp);
+                for (x, y) in found.of(i).1.iter().zip(&plain) {
+                    assert!((x - y).abs() < 1e-7, "{place}, query {i}: {x} instead of {y}");
+                }
+            }
+            all.push(found);
+        }
+    }
+    let bad = Array2::from_elem((3, 2), f32::NAN);
+    let search = |k: usize| backend.neighbours(bad.view(), bad.view(), k, Metric::Cosine, &options, &ctx);
+    assert!(matches!(search(1), Err(Error::Argument { .. })) && matches!(search(4), Err(Error::Argument { .. })));
+    all
+}
+
+fn scales(x: &Expression) -> Vec<(&'static str, Scale)> {
+    let (n, g) = (x.cells(), x.genes());
+    let of = |count: usize, low: f32| (0..count).map(|j| low + 0.1 * (j % 5) as f32).collect::<Vec<f32>>();
+    vec![
+        ("clipped", Scale::Clipped { mean: of(g, 0.2), sd: of(g, 0.05), limit: 10.0 }),
+        ("genes", Scale::Genes(of(g, 0.5))),
+        ("cells", Scale::Cells(of(n, 1.0))),
+    ]
+}
+
+/// The scaled, weighted and centred matrix, dense.
+fn naive_scaled(x: &Expression, genes: &[u32], scale: &Scale, weights: &[f64]) -> Array2<f64> {
+    let x = dense(x);
+    let mut out = Array2::from_shape_fn((x.nrows(), genes.len()), |(i, j)| {
+        let (g, x) = (genes[j] as usize, x[[i, genes[j] as usize]] as f32);
+        let scaled = match scale {
+            Scale::Clipped { mean, sd, limit } => ((x - mean[g]) / sd[g]).clamp(-limit, *limit),
+            Scale::Genes(factor) => x * factor[g],
+            Scale::Cells(divisor) => x / divisor[i],
+        };
+        f64::from(scaled) * weights[g]
+    });
+    for mut column in out.columns_mut() {
+        let mean = column.sum() / column.len().max(1) as f64;
+        column.mapv_inplace(|x| x - mean);
+    }
+    out
+}
+
+fn multiplies(backend: &impl Backend) -> Vec<Array2<f64>> {
+    let ctx = Context::default();
+    let mut all = Vec::new();
+    for (n, g) in [(1, 1), (9, 14), (40, 23), (70, 150), (600, 70)] {
+        let x = expression(n, g, 0.3, 4);
+        let genes: Vec<u32> = (0..g as u32).filter(|j| j % 4 != 3 || g < 4).collect();
+        let weights: Vec<f64> = (0..g).map(|j| 0.25 + (j % 3) as f64).collect();
+        let on_device = backend.expression(&x).unwrap();
+        for (name, scale) in scales(&x) {
+            let place = format!("{name} {n} × {g}");
+            let expected = naive_scaled(&x, &genes, &scale, &weights);
+            let found = backend.scaled(&on_device, &genes, scale, &weights, &ctx).unwrap();
+            assert_eq!((found.rows(), found.columns()), expected.dim());
+            for width in [1, 3, 40] {
+                let b = Array2::from_shape_fn((genes.len(), width), |(i, j)| ((i * 7 + j * 3) % 11) as f64 - 5.0);
+                let c = Array2::from_shape_fn((n, width), |(i, j)| ((i * 5 + j) % 13) as f64 - 6.0);
+                let (ab, atc) = (found.apply(b.view()).unwrap(), found.apply_transpose(c.view()).unwrap());
+                assert_close(ab.view(), expected.dot(&b).view(), 1e-12, &place);
+                assert_close(atc.view(), expected.t().dot(&c).view(), 1e-12, &place);
+                all.extend([ab, atc]);
+            }
+            let gram = found.gram().unwrap();
+            let plain = if n <= genes.len() { expected.dot(&expected.t()) } else { expected.t().dot(&expected) };
+            assert_close(gram.view(), plain.view(), 1e-12, &place);
+            all.push(gram);
+            assert!(matches!(found.apply(Array2::zeros((g + 1, 1)).view()), Err(Error::Shape { .. })));
+        }
+        assert!(backend.scaled(&on_device, &genes, Scale::Genes(vec![1.0]), &weights, &ctx).is_err() || g == 1);
+    }
+    all
+}
+
+fn finds_components(backend: &impl Backend) -> Vec<Vec<f64>> {
+    let ctx = Context::default();
+    let mut all = Vec::new();
+    for (n, g, k) in [(80, 60, 5), (50, 90, 8), (300, 20, 3)] {
+        let x = expression(n, g, 0.4, 8);
+        let genes: Vec<u32> = (0..g as u32).collect();
+        let (weights, on_device) = (vec![1.0; g], backend.expression(&x).unwrap());
+        let scaled = |b: &Cpu| {
+            pca(
+                &b.scaled(&&x, &genes, Scale::Genes(vec![1.0; g]), &weights, &ctx).unwrap(),
+                k,
+                PcaSolver::Exact,
+                0,
+                &ctx,
+            )
+        };
+        let expected = scaled(&Cpu).unwrap();
+        let operator = backend.scaled(&on_device, &genes, Scale::Genes(vec![1.0; g]), &weights, &ctx).unwrap();
+        for (solver, tolerance) in [(PcaSolver::Exact, 1e-9), (PcaSolver::Lanczos, 1e-9), (PcaSolver::Randomized, 2e-2)]
+        {
+            let found = pca(&operator, k, solver, 0, &ctx).unwrap();
+            for (x, y) in found.singular_values.iter().zip(&expected.singular_values) {
+                assert!((x / y - 1.0).abs() < tolerance, "{solver:?} {n} × {g}: {x} instead of {y}");
+            }
+            all.push(found.singular_values);
+        }
+        let cpu = Cpu.scaled(&&x, &genes, Scale::Genes(vec![1.0; g]), &weights, &ctx).unwrap();
+        let reference = pca(&cpu, k, PcaSolver::Randomized, 0, &ctx).unwrap();
+        let found = pca(&operator, k, PcaSolver::Randomized, 0, &ctx).unwrap();
+        let difference = (&found.scores - &reference.scores).iter().fold(0.0f32, |m, x| m.max(x.abs()));
+        assert!(difference < 1e-3, "the same sketch gives other scores: {difference}");
+    }
+    all
+}
+
+fn averages(backend: &impl Backend) -> Vec<Vec<f64>> {
+    let ctx = Context::default();
+    let mut all = Vec::new();
+    for (n, g, k) in [(1, 1, 1), (5, 3, 2), (70, 41, 6), (1100, 19, 11)] {
+        let (x, near) = (expression(n, g, 0.3, 5), neighbours(n, k, 6));
+        let values = dense(&x);
+        let average = |i: usize, gene: usize| {
+            near.indices_of(i).iter().map(|&j| values[[j as usize, gene]]).sum::<f64>() / k as f64
+        };
+        let found = backend.sums_of_averages(&backend.expression(&x).unwrap(), &near, &ctx).unwrap();
+        for gene in 0..g {
+            let plain: (f64, f64) = (0..n).fold((0.0, 0.0), |(sum, squares), i| {
+                let x = average(i, gene);
+                (sum + x, squares + x * x)
+            });
+            let close = |x: f64, y: f64| (x - y).abs() <= 1e-11 * (1.0 + y.abs());
+            assert!(close(found.first[gene], plain.0) && close(found.second[gene], plain.1), "{n} {g} {k} gene {gene}");
+        }
+        all.extend([found.first, found.second]);
+    }
+    all
+}
+
+fn expands(backend: &impl Backend) -> Vec<Pattern> {
+    let ctx = Context::default();
+    let mut all = Vec::new();
+    for (n, k, size) in [(1, 1, 0), (5, 5, 1), (60, 4, 2), (300, 7, 3), (40, 3, 0)] {
+        let near = neighbours(n, k, 7);
+        for expansion in [Expansion::Bfs, Expansion::Nearest, Expansion::MatrixPower] {
+            for budget in [0, 1, 7, 33, 1000] {
+                let budgets: Vec<usize> = (0..n).map(|i| budget.min(i + budget / 2)).collect();
+                let found = backend.expand(&near, &budgets, size, expansion, &ctx).unwrap();
+                let expected = samap_core::mapping::expand::expand(&near, &budgets, size, expansion, &ctx).unwrap();
+                assert_eq!(found, expected, "{expansion:?} {n} {k} {size} {budget}");
+                all.push(found);
+            }
+        }
+    }
+    all
+}
+
+/// Random neighbours of each of `n` cells among `m`, with the weights of the mapping.
+fn cross(n: usize, m: usize, k: usize, seed: u64) -> Graph {
+    let (mut indices, mut distances) = (Vec::new(), Vec::new());
+    for i in 0..n {
+        let mut rng = Rng::keyed(seed, 11, i as u64);
+        let start = rng.below(m);
+        indices.extend((0..k).map(|step| ((start + step * step) % m) as u32));
+        distances.extend((0..k).map(|step| 0.1 * (step / 2) as f64));
+    }
+    let mut seen = std::collections::HashSet::new();
+    let unique = (0..n).all(|i| (0..k).all(|step| seen.insert((i, indices[i * k + step]))));
+    assert!(unique, "the neighbours of a cell differ");
+    neighbour_weights(&Neighbours { k, indices, distances }, m)
+}
+
+fn finds_partners(backend: &impl Backend) -> Vec<Graph> {
+    let ctx = Context::default();
+    let sizes = [40usize, 33, 27];
+    let offsets = [0, 40, 73, 100];
+    let groups: Vec<Vec<u32>> = sizes.iter().map(|&n| (0..n).map(|i| (i % 4) as u32).collect()).collect();
+    let mut blocks: Vec<Vec<Option<Graph>>> = vec![vec![None; 3]; 3];
+    for (a, b) in [(0, 1), (1, 0), (0, 2), (2, 0), (1, 2)] {
+        blocks[a][b] = Some(cross(sizes[a], sizes[b], 3, (a * 3 + b) as u64));
+    }
+    let hoods = |grouped: &[bool; 3]| -> Vec<Neighbourhood> {
+        let of_species = |s: usize| match grouped[s] {
+            true => Neighbourhood::of_groups(&groups[s]),
+            false => {
+                let near = neighbours(sizes[s], 5, s as u64);
+                let sets = Cpu.expand(&near, &vec![9; sizes[s]], 2, Expansion::Bfs, &ctx).unwrap();
+                Neighbourhood::of_cells(&groups[s], sets)
+            }
+        };
+        (0..3).map(of_species).collect()
+    };
+    let mut all = Vec::new();
+    for grouped in [[false; 3], [true; 3], [false, true, false]] {
+        let hoods = hoods(&grouped);
+        for (k, per_partner) in [(0, true), (1, false), (4, true), (4, false), (200, true)] {
+            let cut = Cut { k, per_partner };
+            let found = backend.mutual_graph(&blocks, &hoods, &offsets, None, cut, &ctx).unwrap();
+            let expected = Cpu.mutual_graph(&blocks, &hoods, &offsets, None, cut, &ctx).unwrap();
+            assert_eq!(found, expected, "{grouped:?} {cut:?}");
+            assert!(k == 0 || found.nnz() > 0);
+            all.push(found);
+        }
+    }
+    all
+}
+
+/// Two small species whose genes are homologous pair by pair, and some more.
+struct Pairing {
+    expression: [Expression; 2],
+    weights: [Vec<f64>; 2],
+    neighbours: [Neighbours; 2],
+    loadings: [Array2<f32>; 2],
+    columns: [Vec<u32>; 2],
+    groups: [Vec<u32>; 2],
+    homology: HomologyGraph,
+}
+
+impl Pairing {
+    fn new() -> Self {
+        let (cells, genes) = ([70, 61], [30, 26]);
+        let gene = |species: u32, index: usize| Gene { species, index: index as u32 };
+        let edges = (0..40).map(|e| {
+            let weight = 0.2 + 0.8 * (e % 5) as f64 / 4.0;
+            Edge { a: gene(0, e * 7 % 28), b: gene(1, e * 5 % 26), weight }
+        });
+        let loadings = |s: usize, d: usize| {
+            Array2::from_shape_fn((genes[s], d), |(i, j)| Rng::keyed(s as u64, i as u64, j as u64).normal() as f32)
+        };
+        Pairing {
+            expression: [0, 1].map(|s| expression(cells[s], genes[s], 0.4, s as u64)),
+            weights: [0, 1]
+                .map(|s| (0..genes[s]).map(|g| if g == 4 { 0.0 } else { 0.2 + 0.1 * (g % 8) as f64 }).collect()),
+            neighbours: [0, 1].map(|s| neighbours(cells[s], 5, s as u64)),
+            loadings: [loadings(0, 7), loadings(1, 5)],
+            columns: [(0..28).collect(), (0..26).collect()],
+            groups: [0, 1].map(|s| (0..cells[s]).map(|i| (i % 3) as u32).collect()),
+            homology: HomologyGraph::from_edges(&[28, 26], edges, &Context::default()).unwrap(),
+        }
+    }
+
+    fn map(&self, backend: &impl Backend, options: &MappingOptions) -> Result<Mapping> {
+        let atlas = |s: usize| Atlas {
+            expression: &self.expression[s],
+            weights: &self.weights[s],
+            neighbours: &self.neighbours[s],
+            loadings: &self.loadings[s],
+            gene_columns: &self.columns[s],
+            groups: &self.groups[s],
+        };
+        run_on(backend, &[atlas(0), atlas(1)], &self.homology, None, options, &Context::default())
+    }
+}
+
+fn maps(backend: &impl Backend) -> Vec<Mapping> {
+    let pairing = Pairing::new();
+    let default = MappingOptions { cross_species_k: 6, n_iterations: 2, ..MappingOptions::default() };
+    let variants = [
+        default.clone(),
+        MappingOptions { scale_edges_by_corr: false, pairwise: false, ..default.clone() },
+        MappingOptions { neigh_from_keys: vec![true], n_gene_chunks: 4, ..default.clone() },
+        MappingOptions { hom_edge_mode: EdgeMode::Xi, expansion: Expansion::Nearest, ..default },
+    ];
+    let compare = |options: &MappingOptions| {
+        let found = pairing.map(backend, options).unwrap();
+        let expected = pairing.map(&Cpu, options).unwrap();
+        let latent = |mapping: &Mapping| mapping.latent.mapv(f64::from);
+        assert_close(latent(&found).view(), latent(&expected).view(), 1e-5, "latent space");
+        for (x, y) in [(&found.passes[1].stitched, &expected.passes[1].stitched), (&found.refined, &expected.refined)] {
+            assert_eq!(x.indices(), y.indices());
+            assert!(x.data().iter().zip(y.data()).all(|(x, y)| (x - y).abs() < 1e-7));
+        }
+        found
+    };
+    variants.iter().map(compare).collect()
+}
+
+fn lays_out<const D: usize>(backend: &impl Backend) -> Vec<[f32; D]> {
+    let ctx = Context::default();
+    let mut all = Vec::new();
+    for n in [0usize, 1, 2, 37, 400] {
+        let positions: Vec<[f32; D]> = (0..n)
+            .map(|i| std::array::from_fn(|dim| 10.0 * Rng::keyed(3, i as u64, dim as u64).uniform() as f32))
+            .collect();
+        let edges: Vec<(u32, u32, f64)> = (0..3 * n)
+            .map(|e| (e / 3, (e / 3 + 1 + e * 5 % n.max(2)) % n, 0.1 + 0.9 * (e % 10) as f64 / 9.0))
+            .filter(|&(i, j, _)| i != j)
+            .map(|(i, j, weight)| (i as u32, j as u32, weight))
+            .collect();
+        let (forces, options) = (Forces::new(1.577, 0.895, 1.0), UmapOptions { seed: 5, ..UmapOptions::default() });
+        let found = backend.layout(positions.clone(), &edges, &forces, 40, &options, &ctx).unwrap();
+        assert_eq!(found, Cpu.layout(positions, &edges, &forces, 40, &options, &ctx).unwrap(), "{n} vertices");
+        all.extend(found);
+    }
+    all
+}
+
+/// The same test on both backends.
+macro_rules! conforms {
+    ($($name:ident: $body:expr),* $(,)?) => {
+        mod cpu {
+            use super::*;
+            $(#[test] fn $name() { $body(&Cpu); })*
+        }
+        mod gpu {
+            use super::*;
+            $(#[test] #[ignore = "needs a GPU or its emulator: make test-cuda"] fn $name() {
+                let gpu = Gpu::open();
+                gpu.with_every_fill(|| $body(&gpu.backend()));
+                assert_eq!(gpu.live(), 0, "memory of the device was not freed");
+            })*
+        }
+    };
+}
+
+conforms! {
+    nearest_neighbours: finds_nearest,
+    products_of_the_scaled_expression: multiplies,
+    principal_components: finds_components,
+    neighbour_averages: averages,
+    neighbourhoods: expands,
+    mutual_partners: finds_partners,
+    whole_mappings: maps,
+    layout_in_one_dimension: lays_out::<1>,
+    layout_in_two_dimensions: lays_out::<2>,
+    layout_in_three_dimensions: lays_out::<3>,
+}
+
+/// Everything that is not covered by a whole run, small: what is tried with every call failing once.
+fn a_bit_of_all(backend: &impl Backend) -> Result<()> {
+    let ctx = Context::default();
+    let (x, near, options) = (expression(30, 20, 0.3, 5), neighbours(30, 4, 6), KnnOptions::default());
+    let (genes, weights): (Vec<u32>, _) = ((0..20).collect(), vec![1.0; 20]);
+    let resident = backend.expression(&x)?;
+    let points = points(30, 6, 1);
+    backend.neighbours(points.view(), points.view(), 3, Metric::Cosine, &options, &ctx)?;
+    let scaled = backend.scaled(&resident, &genes, Scale::Genes(vec![1.0; 20]), &weights, &ctx)?;
+    pca(&scaled, 2, PcaSolver::Exact, 0, &ctx)?;
+    pca(&scaled, 2, PcaSolver::Randomized, 0, &ctx)?;
+    backend.sums_of_averages(&resident, &near, &ctx)?;
+    Pairing::new()
+        .map(backend, &MappingOptions { cross_species_k: 3, n_iterations: 1, ..MappingOptions::default() })?;
+    backend.expand(&near, &[5; 30], 1, Expansion::Bfs, &ctx)?;
+    let start = vec![[0.0f32, 1.0]; 3];
+    backend.layout(start, &[(0, 1, 1.0)], &Forces::new(1.6, 0.9, 1.0), 5, &UmapOptions::default(), &ctx)?;
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the emulator: make test-cuda"]
+fn every_failure_is_an_error_and_frees_everything() {
+    let gpu = Gpu::open();
+    if !gpu.is_emulated() {
+        return;
+    }
+    for call in CALLS {
+        gpu.fail(call, 0);
+        a_bit_of_all(&gpu.backend()).unwrap();
+        let calls = gpu.calls(call);
+        if call == Call::Compile {
+            continue;
+        }
+        assert!(calls > 0, "{call:?} never happens");
+        for n in 1..=calls {
+            gpu.fail(call, n);
+            let outcome = samap_core::backend::Cuda::new(0).and_then(|backend| a_bit_of_all(&backend));
+            assert!(matches!(outcome, Err(Error::Device { .. })), "{call:?} {n} of {calls}: {outcome:?}");
+            assert_eq!(gpu.live(), 0, "{call:?} {n}: memory of the device was not freed");
+        }
+        gpu.fail(call, 0);
+    }
+}
+
+#[test]
+#[ignore = "needs the emulator: make test-cuda"]
+fn little_memory_means_small_tiles_and_too_little_an_error() {
+    let gpu = Gpu::open();
+    if !gpu.is_emulated() {
+        return;
+    }
+    let backend = gpu.backend();
+    let (n, d) = (3000, 40);
+    let points = points(n, d, 1);
+    let search = || {
+        let ctx = Context::default();
+        backend.neighbours(points.view(), points.view(), 15, Metric::Cosine, &KnnOptions::default(), &ctx)
+    };
+    let expected = search().unwrap();
+    gpu.limit(3 << 20);
+    assert!(search().unwrap() == expected);
+    gpu.limit(1 << 19);
+    assert!(matches!(search(), Err(Error::Device { .. })));
+    gpu.limit(0);
+    assert!(search().unwrap() == expected);
+}

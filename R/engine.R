@@ -1,8 +1,32 @@
 # Every call into the engine is made here (and in job.R): one function per step, named `engine_<step>`. Indices are
 # 1-based. Options are the named lists of samap_defaults(), changed by with_options().
 
-# Opaque handle of the normalised expression, with the mean and variance of every gene and whether the gene filter
-# kept it.
+# What is in an HDF5 file: which matrix holds the counts, names of genes and cells, metadata.
+engine_inspect <- function(path, layer, var_names, species) {
+  run <- new_run(threads = 1L, verbose = FALSE)
+  run_job(inspect_start(path, layer, var_names, run$threads, run$memory), run, path, species)
+}
+
+# Coordinates of the cells in an HDF5 file.
+engine_reduction <- function(path, name) {
+  run <- new_run(threads = 1L, verbose = FALSE)
+  run_job(reduction_start(path, name, run$threads, run$memory), run, path)
+}
+
+# What the Python reference saved of a SAM run.
+engine_saved_sam <- function(path) {
+  run <- new_run(threads = 1L, verbose = FALSE)
+  run_job(saved_sam_start(path, run$threads, run$memory), run, path)
+}
+
+# document: see write_h5ad.R.
+engine_write <- function(path, document, run) {
+  run_job(write_start(path, document, run$threads, run$memory), run, "h5ad")
+  invisible()
+}
+
+# Opaque handle of the normalised expression, with the mean and variance of every gene, whether the gene filter kept it,
+# and the numbers of cells and genes without counts. counts: a dgCMatrix, or a source that stays out of R.
 engine_expression <- function(counts, preprocess, run, label) {
   run_job(expression_start(counts, preprocess, run$threads, run$memory), run, label, label)
 }

@@ -35,7 +35,12 @@ may_install() {
   command -v apt-get >/dev/null 2>&1 && { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }
 }
 
+hdf5() {
+  need_command pkg-config pkg-config
+  pkg-config --exists hdf5 2>/dev/null || need_package libhdf5-dev
+}
 build_tools() {
+  hdf5
   need_command gcc build-essential
   need_command make build-essential
   need_command R r-base-dev
@@ -43,9 +48,6 @@ build_tools() {
 }
 test_tools() {
   build_tools
-  need_command pkg-config pkg-config
-  # The fixtures of the Rust tests are HDF5 files; the package itself does not link HDF5.
-  pkg-config --exists hdf5 2>/dev/null || need_package libhdf5-dev
   # The programs of run_blast(); its tests are skipped where one is missing.
   need_command diamond diamond-aligner
   need_command mmseqs mmseqs2
@@ -75,8 +77,7 @@ case $level in
     ;;
   bench)
     need_command gcc build-essential
-    need_command pkg-config pkg-config
-    pkg-config --exists hdf5 2>/dev/null || need_package libhdf5-dev
+    hdf5
     ;;
   cuda)
     test_tools

@@ -10,6 +10,7 @@ mod points;
 use crate::backend::{Backend, Cpu};
 use crate::{Context, Error, Result};
 pub(crate) use candidates::slack;
+pub(crate) use ivf::{Plan, plan};
 use ndarray::ArrayView2;
 use points::Points;
 
@@ -150,7 +151,7 @@ pub(crate) fn check_sizes(queries: ArrayView2<f32>, database: ArrayView2<f32>, k
 }
 
 /// The method that will be used; without coordinates only the exact one works.
-fn choose(options: &KnnOptions, m: usize, d: usize, ctx: &Context) -> Method {
+pub(crate) fn choose(options: &KnnOptions, m: usize, d: usize, ctx: &Context) -> Method {
     if d == 0 {
         return Method::Exact;
     }

@@ -182,7 +182,7 @@ fn table(fields: &Fields, name: &str) -> Result<Table> {
 
 fn strings(name: &str, object: &Robj) -> Result<Vec<Option<String>>> {
     let strings: Strings = object.clone().try_into().map_err(|_| wrong(name, "strings"))?;
-    Ok(strings.iter().map(|text| (!text.is_na()).then(|| text.as_str().to_owned())).collect())
+    Ok(strings.iter().map(|text| (!text.is_na()).then(|| text.to_string())).collect())
 }
 
 fn column_from_r(object: &Robj) -> Result<Column> {

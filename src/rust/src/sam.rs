@@ -1,6 +1,6 @@
 //! Preprocessing, SAM and the loadings of one species.
 
-use crate::convert::{SparseSlots, indices_to_r, matrix_from_r, matrix_to_r, neighbours_to_r, rows_to_r};
+use crate::convert::{indices_to_r, matrix_from_r, matrix_to_r, neighbours_to_r, rows_to_r};
 use crate::counts::Counts;
 use crate::error::{outcome, wrong};
 use crate::job::{Job, Pack};

@@ -23,6 +23,7 @@
 #' @param annotation Where the genes of transcripts and proteins are looked up: the path of a GTF or GFF3 file (plain or
 #'   gzipped), or a data frame whose first column has the names and whose second their genes. `NULL`: nowhere.
 #' @param write For a FASTA file: path of a new one, with the longest sequence of each gene under the name of the gene.
+#'   The table of names is written beside it, as `<write>.names.tsv`.
 #' @param threads Number of threads, as in [samap()].
 #'
 #' @return `match_genes()`: a list of class `samap_matches`, with
@@ -60,8 +61,12 @@ match_genes <- function(x, homology_or_fasta, species = NULL, annotation = NULL,
   if (!is.null(write)) check_write(write, other)
   run <- new_run(threads, verbose = FALSE)
   found <- engine_match_ids(genes, other$names, lookup, run)
-  if (!is.null(write)) engine_write_longest(other$path, write, genes[found$gene_of], run)
-  new_matches(found, genes, other, write)
+  matches <- new_matches(found, genes, other, write)
+  if (!is.null(write)) {
+    engine_write_longest(other$path, write, genes[found$gene_of], run)
+    utils::write.table(matches$names, paste0(write, ".names.tsv"), sep = "\t", quote = FALSE, row.names = FALSE)
+  }
+  matches
 }
 
 #' @rdname match_genes

@@ -110,13 +110,13 @@ check_fastas <- function(fastas) {
   vapply(fastas, function(file) normalizePath(file), character(1))
 }
 
-# Per species list(path, hash, molecule, n).
+# Per species list(path, hash, molecule).
 read_sequences <- function(fastas, molecule, run) {
   expected <- molecule_per_species(molecule, names(fastas))
   Map(function(path, id) {
     records <- engine_fasta(path, run)
     found <- check_sequences(records, path, id, expected[[id]])
-    list(path = path, hash = unname(tools::md5sum(path)), molecule = found, n = length(records$id))
+    list(path = path, hash = unname(tools::md5sum(path)), molecule = found)
   }, fastas, names(fastas))
 }
 

@@ -35,6 +35,7 @@ test_that("the longest isoform of each gene is written under its name", {
   matches <- match_genes(c("a", "b"), fasta, write = out)
   expect_identical(readLines(out), c(">a", "MKVLW", ">b", "MKV"))
   expect_identical(matches$written, out)
+  expect_identical(utils::read.delim(paste0(out, ".names.tsv")), matches$names)
   expect_error(match_genes(c("a", "b"), fasta, write = fasta), class = "samap_error_argument")
   expect_error(match_genes(c("a", "b"), c("a", "b"), write = out), class = "samap_error_argument")
 })

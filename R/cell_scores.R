@@ -33,7 +33,7 @@ cell_scores <- function(sm, by = NULL, threads = NULL, verbose = TRUE) {
   scores <- data.frame(
     cell = sm$cells$cell[found$cell], species = sm$cells$species[found$cell], partner = sm$species[found$species]
   )
-  if (!is.null(by)) scores$type <- type_names(own, found$species, found$type)
+  if (!is.null(by)) scores$type <- type_names(own, found$species, found$label)
   scores$score <- found$score
   scores
 }
@@ -55,7 +55,7 @@ with_unlinked <- function(found, species_of_cell, targets) {
   unlinked <- grid[!linked, ]
   none <- rep(NA_integer_, nrow(unlinked))
   all <- rbind(
-    found, data.frame(cell = unlinked$cell, species = unlinked$species, type = none, score = rep(0, nrow(unlinked)))
+    found, data.frame(cell = unlinked$cell, species = unlinked$species, label = none, score = rep(0, nrow(unlinked)))
   )
   all[order(all$cell, all$species, -all$score), , drop = FALSE]
 }

@@ -71,7 +71,7 @@ engine_alignment <- function(graph, labels, k, n_top, run) {
   as.data.frame(run_job(outcome, run, "alignment scores"))
 }
 
-# Shares of every cell's cross-species edges, those other than 0: cell, species and type they go to, score; indices.
+# Shares of every cell's cross-species edges, those other than 0: cell, species and label they go to, score; indices.
 engine_cell_scores <- function(graph, labels, k, run) {
   n_cells <- vapply(labels, function(one) as.double(one$n_cells), double(1), USE.NAMES = FALSE)
   outcome <- cell_scores_start(graph, n_cells, unname(labels), as.double(k), run$threads, run$memory)

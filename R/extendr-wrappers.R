@@ -48,6 +48,8 @@ type_triangles_start <- function(scores, min_score, n, threads, memory) .Call(wr
 gene_triangles_start <- function(homology, orthologs, options_, threads, memory) .Call(wrap__gene_triangles_start, homology, orthologs, options_, threads, memory)
 gene_types_start <- function(species, genes, max_pval, threads, memory) .Call(wrap__gene_types_start, species, genes, max_pval, threads, memory)
 sam_start <- function(pointer, sam_options, knn_options, backend, threads, memory) .Call(wrap__sam_start, pointer, sam_options, knn_options, backend, threads, memory)
+loadings_start <- function(pointer, weights, coordinates, loadings, seed, backend, threads, memory) .Call(wrap__loadings_start, pointer, weights, coordinates, loadings, seed, backend, threads, memory)
+transfer_start <- function(graph, reference, label, n_labels, transfer_options, threads, memory) .Call(wrap__transfer_start, graph, reference, label, n_labels, transfer_options, threads, memory)
 loadings_start <- function(pointer, weights, loadings, seed, backend, threads, memory) .Call(wrap__loadings_start, pointer, weights, loadings, seed, backend, threads, memory)
 fasta_start <- function(path, threads, memory) .Call(wrap__fasta_start, path, threads, memory)
 number_sequences_start <- function(path, to, threads, memory) .Call(wrap__number_sequences_start, path, to, threads, memory)

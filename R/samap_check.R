@@ -1,6 +1,6 @@
 # What each check calls remarkable.
 check_limits <- list(
-  outside = 0.25, # share of cells outside of the largest component of the kNN graph
+  split = 0.1, # share of a group's cells outside of the component of the kNN graph that has most of them
   tiny = 10L, # cells of a group
   largest = 0.8, # share of cells in the largest group
   per_group = 5, # cells per group, on average
@@ -27,8 +27,8 @@ check_batches <- c("sample", "batch", "donor", "individual", "replicate", "libra
 #' @return Data frame of class `samap_check`, one row per finding, and one for each check of a species that found
 #'   nothing: check, species, level (`"ok"`, `"note"`: know it when you read the scores, `"warning"`: mend it), found,
 #'   remedy (`NA` where all is well). Checks:
-#'   * `fragments`: connected components of the kNN graph; a warning where more than a quarter of the cells are outside
-#'     of the largest.
+#'   * `fragments`: connected components of the kNN graph; a warning where they tear a group, more than 10 % of whose cells
+#'     are outside of its main component.
 #'   * `clusters`: one group only, a group with more than 80 % of the cells, or fewer than 5 cells per group.
 #'   * `tiny_groups`: groups of fewer than 10 cells.
 #'   * `batches`: groups with 95 % or more of their cells from one batch, where a species has several (groups of 10
@@ -98,17 +98,21 @@ finding <- function(check, species, level, found, remedy = NA_character_) {
 percent <- function(x) paste0(round(100 * x), " %")
 
 check_fragments <- function(part, species, run) {
-  sizes <- sort(tabulate(engine_components(part$neighbors, run)), decreasing = TRUE)
+  component <- engine_components(part$neighbors, run)
+  sizes <- tabulate(component)
   if (length(sizes) == 1L) {
     return(finding("fragments", species, "ok", "The kNN graph hangs together."))
   }
-  outside <- 1 - sizes[[1]] / sum(sizes)
-  finding(
-    "fragments", species, if (outside > check_limits$outside) "warning" else "note",
-    paste0("The kNN graph has ", length(sizes), " components; ", percent(outside),
-      " of the cells are outside of the largest."),
-    "Types far from all others are fine. If batches part the cells: `sam(batch =)`; else more neighbours, `sam(k =)`."
-  )
+  found <- paste0("The kNN graph has ", length(sizes), " components; ", percent(1 - max(sizes) / sum(sizes)),
+    " of the cells are outside of the largest.")
+  outside <- tapply(component, part$group, function(own) 1 - max(tabulate(own)) / length(own))
+  split <- names(outside)[outside > check_limits$split]
+  if (length(split) == 0L) {
+    return(finding("fragments", species, "note", found,
+      "No group is torn, so these may be types far from all others. More neighbours join them, `sam(k =)`."))
+  }
+  finding("fragments", species, "warning", paste0(found, " Torn: ", enumerate(quoted(split)), "."),
+    "Do batches or donors part the cells? `sam(batch =)` corrects for them; else more neighbours, `sam(k =)`.")
 }
 
 check_clusters <- function(part, species) {

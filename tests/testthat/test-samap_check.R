@@ -25,9 +25,10 @@ test_that("every check finds what it is there for", {
   graph[which(sm$cells$species == "mu" & sm$cells$cell_type == "type2"), 1:90] <- 0
   sm$passes[[2]]$graph <- Matrix::drop0(graph)
   by <- list(ha = replace(sm$cells$cell_type[1:90], 1:3, "few"), mu = sm$cells$cell_type[91:180])
-  checks <- samap_check(sm, by, threads = 1, verbose = FALSE)
+  checks <- samap_check(sm, by, batch = "donor", threads = 1, verbose = FALSE)
   expect_identical(row_of(checks, "fragments", "ha")$level, "warning")
-  expect_match(row_of(checks, "fragments", "ha")$found, "2 components; 50 %")
+  expect_match(row_of(checks, "fragments", "ha")$found, "2 components; 50 %.*\"type1\"")
+  expect_match(row_of(checks, "fragments", "mu")$level, "note")
   expect_match(row_of(checks, "tiny_groups", "ha")$found, "\"few\" (3)", fixed = TRUE)
   expect_match(row_of(checks, "batches", "mu")$found, "\"type1\"")
   expect_match(row_of(checks, "batches", "mu")$remedy, "sam(batch = \"donor\")", fixed = TRUE)

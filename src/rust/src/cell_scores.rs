@@ -9,8 +9,8 @@ use samap_core::Result;
 use samap_core::analysis::{self, CellScores, Labels};
 use samap_core::sparse::row;
 
-/// Shares of the cells' edges: `data.frame(cell, species, type, score)` of all scores other than 0, by cell; `species` and
-/// `type` are those the edges go to. Arguments as of `alignment_start`.
+/// Shares of the cells' edges: `data.frame(cell, species, label, score)` of all scores other than 0, by cell; `species` and
+/// `label` are those the edges go to. Arguments as of `alignment_start`.
 #[extendr]
 fn cell_scores_start(graph: Robj, n_cells: Vec<f64>, species: Robj, k: f64, threads: i32, memory: f64) -> Robj {
     outcome(|| {
@@ -36,7 +36,7 @@ fn scores_to_r(found: &CellScores) -> Robj {
     data_frame!(
         cell = indices_to_r(cells),
         species = indices_to_r(targets().map(|(species, _)| species)),
-        r#type = indices_to_r(targets().map(|(_, kind)| kind)),
+        label = indices_to_r(targets().map(|(_, kind)| kind)),
         score = scores.data().to_vec()
     )
 }

@@ -47,6 +47,10 @@ test_tools() {
   # The fixtures of the Rust tests are HDF5 files; the package itself does not link HDF5.
   pkg-config --exists hdf5 2>/dev/null || need_package libhdf5-dev
   need_r testthat lintr withr SeuratObject SingleCellExperiment SummarizedExperiment
+  # The programs of run_blast(); its tests are skipped where one is missing.
+  need_command diamond diamond-aligner
+  need_command mmseqs mmseqs2
+  need_command blastp ncbi-blast+
 }
 
 case $level in

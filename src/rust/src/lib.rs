@@ -9,6 +9,7 @@ mod device;
 mod embedding;
 mod enrichment;
 mod error;
+mod gene_ids;
 mod gene_pairs;
 mod gene_sets;
 mod homology;
@@ -16,6 +17,7 @@ mod job;
 mod mapping;
 mod options;
 mod sam;
+mod sequences;
 mod substitutions;
 mod triangles;
 
@@ -28,6 +30,7 @@ extendr_module! {
     use device;
     use embedding;
     use enrichment;
+    use gene_ids;
     use gene_pairs;
     use gene_sets;
     use homology;
@@ -35,6 +38,7 @@ extendr_module! {
     use mapping;
     use options;
     use sam;
+    use sequences;
     use substitutions;
     use triangles;
 }

@@ -5,7 +5,7 @@
 #'
 #' @param sm What [samap()] returns.
 #' @param orthologs Data frame of orthologous genes with the columns `species_a`, `gene_a`, `species_b`, `gene_b` (rows
-#'   in either orientation), such as `homologs_from_eggnog()` gives. Genes and species that `sm` lacks are ignored.
+#'   in either orientation), such as [homologs_from_eggnog()] gives. Genes and species that `sm` lacks are ignored.
 #'   `NULL`: pairs of genes whose sequence weight is the largest for both of them in the other species (of equal
 #'   weights all).
 #' @param min_gain Least difference of the correlations.

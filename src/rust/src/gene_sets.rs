@@ -1,10 +1,9 @@
 //! Gene sets from files.
 
-use crate::convert::{Fields, indices_to_r};
+use crate::convert::{Fields, indices_to_r, strings};
 use crate::error::{outcome, wrong};
 use crate::job::{Job, Pack};
 use extendr_api::prelude::*;
-use samap_core::Result;
 use samap_core::io::gene_sets::{GafOptions, GeneId, GeneSetTable, read_gaf, read_gmt};
 use std::path::PathBuf;
 
@@ -17,10 +16,6 @@ enum Format {
 const FORMATS: &[(&str, Format)] = &[("gaf", Format::Gaf), ("gmt", Format::Gmt)];
 const IDS: &[(&str, GeneId)] = &[("symbol", GeneId::Symbol), ("id", GeneId::Accession)];
 
-fn words(fields: &Fields, name: &str) -> Result<Vec<String>> {
-    fields.get(name)?.as_string_vector().ok_or_else(|| wrong(name, "a vector of strings"))
-}
-
 /// Reads a file of `format` "gaf" or "gmt": `list(genes, terms, gene, term)`, the last two being positions in the first two.
 /// `options_`: `list(id, aspect, exclude_evidence)`, of GAF files.
 #[extendr]
@@ -29,8 +24,8 @@ fn gene_sets_start(path: String, format: String, options_: Robj, threads: i32, m
         let fields = Fields::of("options", &options_)?;
         let options = GafOptions {
             id: fields.choice("id", IDS)?,
-            aspects: words(&fields, "aspect")?,
-            exclude_evidence: words(&fields, "exclude_evidence")?,
+            aspects: strings("aspect", fields.get("aspect")?)?,
+            exclude_evidence: strings("exclude_evidence", fields.get("exclude_evidence")?)?,
         };
         let format = FORMATS.iter().find(|(name, _)| *name == format).map(|(_, format)| *format);
         let format = format.ok_or_else(|| wrong("format", "\"gaf\" or \"gmt\""))?;

@@ -49,6 +49,10 @@ test_tools() {
   # Reports are made in the tests, too.
   need_command pandoc pandoc
   need_r testthat lintr withr vdiffr ggrepel scattermore knitr rmarkdown SeuratObject SingleCellExperiment SummarizedExperiment
+  # The programs of run_blast(); its tests are skipped where one is missing.
+  need_command diamond diamond-aligner
+  need_command mmseqs mmseqs2
+  need_command blastp ncbi-blast+
 }
 
 case $level in

@@ -34,6 +34,11 @@ pub fn describe(error: &CoreError) -> List {
             let message = format!("{}, line {line}, cannot be read.", path.display());
             parts(message, None, Some(found), Some(remedy))
         }
+        CoreError::Program { program, reason, output } => {
+            let said = if output.is_empty() { "nothing".to_owned() } else { format!("\n{output}") };
+            let found = format!("It ended with {reason} and printed: {said}");
+            parts(format!("`{program}` failed."), None, Some(&found), None)
+        }
         _ => parts(error.to_string(), None, None, None),
     }
 }

@@ -11,12 +11,14 @@ mod embedding;
 mod error;
 mod expression_overlap;
 mod gene_expression;
+mod gene_ids;
 mod gene_pairs;
 mod homology;
 mod job;
 mod mapping;
 mod options;
 mod sam;
+mod sequences;
 
 use extendr_api::prelude::*;
 
@@ -29,10 +31,12 @@ extendr_module! {
     use embedding;
     use expression_overlap;
     use gene_expression;
+    use gene_ids;
     use gene_pairs;
     use homology;
     use job;
     use mapping;
     use options;
     use sam;
+    use sequences;
 }

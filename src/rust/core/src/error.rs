@@ -45,6 +45,16 @@ pub enum Error {
         /// What to do.
         remedy: String,
     },
+    /// A program that was started and failed.
+    #[error("`{program}` failed: {reason}. {output}")]
+    Program {
+        /// The program.
+        program: String,
+        /// How it ended.
+        reason: String,
+        /// The end of what it printed.
+        output: String,
+    },
     /// A device that cannot be used.
     #[error("the device \"{device}\" cannot be used: {reason}")]
     Device {
@@ -87,6 +97,7 @@ impl Error {
             Error::Shape { .. } => "shape",
             Error::Io { .. } => "io",
             Error::Parse { .. } => "parse",
+            Error::Program { .. } => "program",
             Error::Device { .. } => "device",
             Error::Numerical { .. } => "numerical",
             Error::Cancelled => "cancelled",

@@ -68,7 +68,7 @@ heatmap <- function(tiles, pairs, values) {
   single <- length(pairs) == 1L
   plot <- ggplot2::ggplot(tiles, ggplot2::aes(.data$x, .data$y, fill = .data$score)) +
     ggplot2::geom_tile(colour = "white", linewidth = 0.2) +
-    scale_much("fill", limits = c(0, 1)) +
+    scale_fill_much(limits = c(0, 1)) +
     ggplot2::scale_x_discrete(labels = function(at) shortened(x_names[at]), expand = c(0, 0)) +
     ggplot2::scale_y_discrete(labels = function(at) shortened(y_names[at]), expand = c(0, 0)) +
     ggplot2::labs(

@@ -75,7 +75,7 @@ pass_changes <- function(sm, run) {
     changes <- changes[either > 0, ]
     changed <- 100 * (1 - changes$shared / either[either > 0])
     pair <- between_species(sm$species[changes$species_a], sm$species[changes$species_b])
-    convergence_rows(sm$passes[[at]]$iteration, "Cross-species edges changed (%)", changed, pair)
+    convergence_rows(sm$passes[[at]]$iteration, "Edges changed (%)", changed, pair)
   }))
 }
 

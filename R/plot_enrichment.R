@@ -92,7 +92,7 @@ type_dots <- function(terms) {
   terms$column <- factor(terms$type, unique(owners$type))
   ggplot2::ggplot(terms, ggplot2::aes(.data$column, .data$row)) +
     ggplot2::geom_point(ggplot2::aes(size = .data$n_genes, fill = .data$strength), shape = 21, stroke = 0.2) +
-    scale_much("fill") +
+    scale_fill_much() +
     ggplot2::scale_x_discrete(labels = shortened) +
     ggplot2::scale_y_discrete(labels = function(term) shortened(term, 50L)) +
     ggplot2::facet_grid(cols = ggplot2::vars(.data$species), scales = "free_x", space = "free_x") +

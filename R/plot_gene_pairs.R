@@ -139,7 +139,7 @@ paired_dots <- function(dots, sides, pairs, unit) {
       max_size = if (many <= 20) 5 else if (many <= 45) 3.5 else 2, limits = c(0, 1), breaks = c(0.1, 0.5, 1),
       labels = c("10", "50", "100")
     ) +
-    scale_much("fill", limits = c(0, if (is.null(unit)) 1 else NA)) +
+    scale_fill_much(limits = c(0, if (is.null(unit)) 1 else NA)) +
     ggplot2::scale_x_continuous(
       breaks = c(seq_len(n_types[[1]]), first[[2]] + seq_len(n_types[[2]])),
       labels = shortened(c(sides[[1]]$types, sides[[2]]$types)), expand = ggplot2::expansion(add = 0.2)

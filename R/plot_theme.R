@@ -25,16 +25,13 @@ species_colours <- function(species) setNames(group_colours(length(species)), sp
 # Colours of neighbours that are labelled anyway: seven that differ from each other, over and over.
 recycled_colours <- function(n) rep_len(okabe_ito[1:7], n)
 
-# No cells, nothing to say.
+# Of cells that have nothing to show.
 nothing_grey <- "grey85"
 
 # From nearly white for nothing to dark for much; legible in grey and to colour-blind readers.
 much_colours <- c("#F7F9FB", "#CFE3EC", "#8CC2D6", "#4495BA", "#1F6390", "#0A2F51")
 
-scale_much <- function(aesthetic, ...) {
-  scale <- switch(aesthetic, fill = ggplot2::scale_fill_gradientn, colour = ggplot2::scale_colour_gradientn)
-  scale(colours = much_colours, ...)
-}
+scale_fill_much <- function(...) ggplot2::scale_fill_gradientn(colours = much_colours, ...)
 
 # Size of the text of n labels along one side of a page, in points; 60 stay legible and apart.
 label_points <- function(n) if (n <= 15) 10 else if (n <= 30) 8 else if (n <= 60) 6 else 4.5

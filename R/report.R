@@ -229,22 +229,17 @@ report_genes <- function(sm, scores, pairs, min_score, n_pairs) {
   })
 }
 
-# What the names of most genes are; `none` has no page to link to.
-gene_kind <- function(genes) {
-  genes <- utils::head(genes, 2000L)
-  share <- c(
-    ensembl = mean(grepl("^ENS[A-Z]*G[0-9]{11}(\\.[0-9]+)?$", genes)),
-    ncbi = mean(grepl("^[0-9]+$", genes)),
-    uniprot = mean(grepl("^([OPQ][0-9][A-Z0-9]{3}[0-9]|[A-NR-Z][0-9]([A-Z][A-Z0-9]{2}[0-9]){1,2})$", genes)),
-    symbol = mean(grepl("^[A-Za-z][A-Za-z0-9.-]{1,11}$", genes))
-  )
-  if (max(share) > 0.6) names(share)[[which.max(share)]] else "none"
-}
-
+# Pages of genes, by the kind of their names. Symbols are searched for.
 gene_pages <- c(
-  ensembl = "https://www.ensembl.org/id/%s", ncbi = "https://www.ncbi.nlm.nih.gov/gene/%s",
+  ensembl_gene = "https://www.ensembl.org/id/%s", ncbi_gene = "https://www.ncbi.nlm.nih.gov/gene/%s",
   uniprot = "https://www.uniprot.org/uniprotkb/%s", symbol = "https://www.ncbi.nlm.nih.gov/gene/?term=%s%%5Bgene%%5D"
 )
+
+# The kind of most names, if there are pages for it; else "none".
+gene_kind <- function(genes) {
+  kinds <- detect_gene_ids(genes)
+  if (kinds$share[[1]] > 0.6 && kinds$kind[[1]] %in% names(gene_pages)) kinds$kind[[1]] else "none"
+}
 
 # Names of genes as HTML, with a link where there is a page for names of their kind.
 linked_genes <- function(genes, kind) {
@@ -252,7 +247,7 @@ linked_genes <- function(genes, kind) {
   if (kind == "none" || length(genes) == 0L) {
     return(shown)
   }
-  key <- if (kind == "ensembl") sub("\\.[0-9]+$", "", genes) else genes
+  key <- if (kind == "ensembl_gene") sub("\\.[0-9]+$", "", genes) else genes
   key <- vapply(key, utils::URLencode, character(1), reserved = TRUE, USE.NAMES = FALSE)
   address <- sprintf(gene_pages[[kind]], key)
   paste0("<a href=\"", escaped(address), "\">", shown, "</a>")

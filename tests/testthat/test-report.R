@@ -55,13 +55,13 @@ test_that("weak, one-sided and tiny types are warned of", {
 })
 
 test_that("genes link to where names of their kind are known", {
-  expect_identical(gene_kind(c("ENSG00000254647", "ENSMUSG00000000215.3")), "ensembl")
-  expect_identical(gene_kind(c("3630", "2641")), "ncbi")
+  expect_identical(gene_kind(c("ENSG00000254647", "ENSMUSG00000000215.3")), "ensembl_gene")
+  expect_identical(gene_kind(c("3630", "2641")), "ncbi_gene")
   expect_identical(gene_kind(c("P01308", "A0A024RBG1")), "uniprot")
   expect_identical(gene_kind(c("INS", "Gcg", "HLA-A")), "symbol")
   expect_identical(gene_kind(c("dd_Smed_v6_8102_0", "Schmidtea mediterranea 3")), "none")
   expect_identical(
-    linked_genes("ENSG00000254647.6", "ensembl"),
+    linked_genes("ENSG00000254647.6", "ensembl_gene"),
     "<a href=\"https://www.ensembl.org/id/ENSG00000254647\">ENSG00000254647.6</a>"
   )
   expect_match(linked_genes("A&B", "symbol"), "term=A%26B%5Bgene%5D\">A&amp;B</a>", fixed = TRUE)

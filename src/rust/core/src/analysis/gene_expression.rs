@@ -114,8 +114,10 @@ mod tests {
         let dense: Vec<Vec<f64>> = (0..cells).map(|_| (0..genes).map(|_| value(rng.uniform())).collect()).collect();
         let (mut pointers, mut columns, mut values) = (vec![0_usize], Vec::new(), Vec::new());
         for cell in &dense {
-            let there = cell.iter().enumerate().filter(|(_, value)| **value != 0.0);
-            there.for_each(|(gene, &value)| (columns.push(gene), values.push(value)).0);
+            for (gene, &value) in cell.iter().enumerate().filter(|(_, value)| **value != 0.0) {
+                columns.push(gene);
+                values.push(value);
+            }
             pointers.push(columns.len());
         }
         (Expression::from_rows("x", genes, &pointers, &columns, &values).unwrap(), dense)

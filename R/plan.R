@@ -49,7 +49,7 @@ samap_plan <- function(atlases, homology, keys = NULL, n_iterations = 3L, cross_
     keys = keys, loadings = loadings_options(control), control = control,
     knn = knn_options(check_choice(knn, knn_methods, "knn"), control)
   )
-  inputs <- list(atlases = atlases, cells = cell_table(atlases))
+  inputs <- list(atlases = atlases, cells = cell_table(atlases), sizes = atlas_sizes(atlases))
   inputs$homology <- match_homology(as_homology(homology, species), atlases, FALSE, run)
   new_plan(plan_phases(inputs, settings, umap, NULL, run, measured = TRUE), species)
 }
@@ -59,13 +59,13 @@ plan_phases <- function(inputs, settings, umap, from, run, measured) {
   species <- names(inputs$atlases)
   keyed <- key_labels(settings$keys, inputs$cells, species)
   sizes <- lapply(species, function(id) {
-    atlas <- inputs$atlases[[id]]
-    groups <- if (is.null(keyed[[id]])) numeric() else as.numeric(table(group_index(keyed[[id]])))
-    c(atlas_dimensions(atlas), list(
-      homologous = sum(inputs$homology$matched[[id]]), groups = groups,
-      fitted = !is.null(from) || !is.null(atlas$sam),
+    size <- inputs$sizes[inputs$sizes$species == id, ]
+    list(
+      cells = size$cells, genes = size$genes, stored = size$nonzeros, homologous = sum(inputs$homology$matched[[id]]),
+      groups = if (is.null(keyed[[id]])) numeric() else as.numeric(table(group_index(keyed[[id]]))),
+      fitted = !is.null(from) || !is.null(inputs$atlases[[id]]$sam),
       neighborhood_size = settings$neighborhood_sizes[[id]], neigh_from_keys = settings$neigh_from_keys[[id]]
-    ))
+    )
   })
   options <- list(
     sam = with_options(samap_defaults()$sam, pca_solver = settings$control$pca_solver), knn = settings$knn,
@@ -73,10 +73,6 @@ plan_phases <- function(inputs, settings, umap, from, run, measured) {
     edges = sum(inputs$homology$edges$matched)
   )
   engine_plan(sizes, options, measured, run)
-}
-
-atlas_dimensions <- function(atlas) {
-  list(cells = ncol(atlas$counts), genes = nrow(atlas$counts), stored = length(atlas$counts@x))
 }
 
 new_plan <- function(phases, species) {

@@ -21,6 +21,11 @@ test_that("what needs more is planned with more", {
   expect_gt(peak(control = samap_control(n_components = 500)), peak(control = samap_control(n_components = 20)))
 })
 
+test_that("the arguments of a plan are those of a run", {
+  of_plan <- formals(samap_plan)
+  expect_identical(as.list(of_plan), as.list(formals(samap))[names(of_plan)])
+})
+
 test_that("a plan is checked like a run", {
   data <- two_species()
   expect_error(samap_plan(data$atlases[1], data$homology), class = "samap_error_species")

@@ -35,6 +35,13 @@ pub(super) struct Work {
     pub moved: f64,
 }
 
+impl Work {
+    /// The same, `times` times.
+    pub(super) fn times(self, times: f64) -> Self {
+        Work { single: times * self.single, double: times * self.double, moved: times * self.moved }
+    }
+}
+
 /// The phases planned so far, and what is held after them.
 pub(super) struct Ledger {
     rates: Option<Rates>,
@@ -47,11 +54,13 @@ impl Ledger {
         Ledger { rates, held: 0.0, phases: Vec::new() }
     }
 
-    /// A phase that works with `working` bytes beyond what is held and takes `factor` times the floor of its work.
-    pub(super) fn phase(&mut self, species: Option<usize>, name: &str, working: f64, work: Work, factor: f64) {
+    /// A phase that works with `working` bytes beyond what is held. `parts`: its work, and how many times the floor of each
+    /// part is taken.
+    pub(super) fn phase(&mut self, species: Option<usize>, name: &str, working: f64, parts: &[(Work, f64)]) {
         let time = self.rates.map(|rates| {
-            let floor = work.single / rates.single + work.double / rates.double + work.moved / rates.copy;
-            PlannedTime { floor, expected: factor * floor }
+            let floor = |work: &Work| work.single / rates.single + work.double / rates.double + work.moved / rates.copy;
+            let expected = parts.iter().map(|(work, factor)| factor * floor(work)).sum();
+            PlannedTime { floor: parts.iter().map(|(work, _)| floor(work)).sum(), expected }
         });
         self.phases.push(PlannedPhase { species, name: name.to_owned(), bytes: self.held + working, time });
     }

@@ -39,18 +39,19 @@ const PAIR: f64 = 16.0;
 const ROW: f64 = 24.0;
 const EDGE: f64 = 12.0;
 
-/// Recorded seconds over the floor, per phase.
+/// Recorded seconds over the floor, per kind of work. Dense products come near the floor; what goes through sparse rows, tables
+/// of candidates or sorted lists does not.
 mod factor {
-    pub const PREPROCESS: f64 = 10.0;
-    pub const SAM: f64 = 4.0;
-    pub const LOADINGS: f64 = 6.0;
-    pub const OWN: f64 = 10.0;
-    pub const NEIGHBOURHOODS: f64 = 10.0;
-    pub const PROJECTION: f64 = 10.0;
-    pub const CROSS: f64 = 2.0;
-    pub const MUTUAL: f64 = 4.0;
-    pub const REFINEMENT: f64 = 6.0;
-    pub const LAYOUT: f64 = 10.0;
+    pub const PREPROCESS: f64 = 38.0;
+    pub const EXACT: f64 = 2.0;
+    pub const RANDOMIZED: f64 = 8.0;
+    pub const NEIGHBOURS: f64 = 4.0;
+    pub const DISPERSIONS: f64 = 10.0;
+    pub const PROJECTION: f64 = 5.0;
+    pub const NEIGHBOURHOODS: f64 = 20.0;
+    pub const MUTUAL: f64 = 5.0;
+    pub const REFINEMENT: f64 = 9.0;
+    pub const LAYOUT: f64 = 15.0;
 }
 
 /// Sizes of one species as numbers.
@@ -90,7 +91,7 @@ pub(super) fn species(ledger: &mut Ledger, species: usize, atlas: &AtlasSize, se
 fn preprocess(ledger: &mut Ledger, species: usize, size: &Size) {
     let working = size.z * (size.entry + SINGLE) + 48.0 * size.n + 2.0 * BLOCKS * DOUBLE * size.g;
     let work = Work { moved: size.z * (12.0 + size.entry) + size.left * size.entry, ..Work::default() };
-    ledger.phase(Some(species), "preprocess", working, work, factor::PREPROCESS);
+    ledger.phase(Some(species), "preprocess", working, &[(work, factor::PREPROCESS)]);
     ledger.hold(size.left * size.entry + DOUBLE * size.n);
 }
 
@@ -107,12 +108,13 @@ fn sam(ledger: &mut Ledger, species: usize, size: &Size, settings: &Settings) {
     // What R receives is made while the engine's own is still there.
     let (ours, theirs) = (EDGE * n * k + found, EDGE * n * k + DOUBLE * (n + g) * d);
     let working = components.bytes.max(found + neighbours.bytes).max(found + EDGE * n * k + sums).max(ours + theirs);
-    let work = Work {
-        single: ITERATIONS * (neighbours.work.single + components.work.single),
-        double: ITERATIONS * components.work.double,
-        moved: ITERATIONS * k * left * entry,
-    };
-    ledger.phase(Some(species), "sam", working, work, factor::SAM);
+    let dispersions = Work { moved: k * left * entry, ..Work::default() };
+    let parts = [
+        (components.work.times(ITERATIONS), components.factor),
+        (neighbours.work.times(ITERATIONS), neighbours.factor),
+        (dispersions.times(ITERATIONS), factor::DISPERSIONS),
+    ];
+    ledger.phase(Some(species), "sam", working, &parts);
     ledger.hold(theirs);
 }
 
@@ -120,7 +122,7 @@ fn sam(ledger: &mut Ledger, species: usize, size: &Size, settings: &Settings) {
 fn loadings(ledger: &mut Ledger, species: usize, size: &Size, settings: &Settings) {
     let m = size.components(settings);
     let need = pca(size.n, size.g, size.left, m, settings.solver, false);
-    ledger.phase(Some(species), "loadings", need.bytes, need.work, factor::LOADINGS);
+    ledger.phase(Some(species), "loadings", need.bytes, &[(need.work, need.factor)]);
     ledger.hold(size.g * m * SINGLE);
 }
 
@@ -128,6 +130,7 @@ fn loadings(ledger: &mut Ledger, species: usize, size: &Size, settings: &Setting
 struct Need {
     bytes: f64,
     work: Work,
+    factor: f64,
 }
 
 /// The `k` leading components of n cells × g genes with `entries` entries; with `scores`, coordinates of the cells too.
@@ -146,7 +149,10 @@ fn pca(n: f64, g: f64, entries: f64, k: f64, solver: PcaSolver, scores: bool) ->
         let result = (n + g) * k * (DOUBLE + SINGLE);
         let bytes = side * side * DOUBLE + basis + by_gene.max(PARTIAL * g * EXACT_STRIP * DOUBLE) + result;
         let gram = if n <= g { (entries * entries / g).min(n * n * g) } else { n * g * g };
-        return Need { bytes, work: Work { double: gram + 4.0 * entries * k, ..Work::default() } };
+        // The leading pairs by iteration, or all of them where many are wanted.
+        let eigen = if 8.0 * k < side { 2.0 * side * side * 12.0 * k } else { 9.0 * side * side * side };
+        let work = Work { double: gram + eigen + 4.0 * entries * k, ..Work::default() };
+        return Need { bytes, work, factor: factor::EXACT };
     }
     // A basis over the genes, one pass over the cells per block of it; nothing grows with the cells but the scores.
     let vectors = (PER_COMPONENT * k).max(LEAST_VECTORS).min(g);
@@ -154,7 +160,8 @@ fn pca(n: f64, g: f64, entries: f64, k: f64, solver: PcaSolver, scores: bool) ->
     let sums = PARTIAL * g * STRIP * DOUBLE;
     let bytes = basis + sums + g * k * (DOUBLE + SINGLE) + if scores { n * k * SINGLE } else { 0.0 };
     let single = 4.0 * entries * vectors + 2.0 * entries * k;
-    Need { bytes, work: Work { single, double: 4.0 * g * vectors * vectors, ..Work::default() } }
+    let work = Work { single, double: 4.0 * g * vectors * vectors, ..Work::default() };
+    Need { bytes, work, factor: factor::RANDOMIZED }
 }
 
 /// A search for the `k` nearest of m cells for each of n in d dimensions, and for the `back` nearest of n for each of m (0: none
@@ -172,7 +179,8 @@ fn knn(n: f64, m: f64, d: f64, (k, back): (f64, f64), options: &KnnOptions, thre
         let (rows, scored) = if back > 0.0 { (n + m, 2.0 * n * m * d) } else { (m, n * m * d) };
         let queries = if back > 0.0 { candidates(m, back) + found(m, back) } else { 0.0 };
         let bytes = rows * d * SINGLE + tiles + candidates(n, k) + found(n, k) + queries;
-        return Need { bytes, work: Work { single: scored, ..Work::default() } };
+        let work = Work { single: scored, ..Work::default() };
+        return Need { bytes, work, factor: factor::NEIGHBOURS };
     }
     let one_way = |n: f64, m: f64| {
         let lists = m.sqrt();
@@ -180,7 +188,7 @@ fn knn(n: f64, m: f64, d: f64, (k, back): (f64, f64), options: &KnnOptions, thre
     };
     let bytes = 2.0 * m.max(n) * d * SINGLE + found(n.max(m), k) + found(m, back) + ROW * n.max(m);
     let single = one_way(n, m) + if back > 0.0 { one_way(m, n) } else { 0.0 };
-    Need { bytes, work: Work { single, ..Work::default() } }
+    Need { bytes, work: Work { single, ..Work::default() }, factor: factor::NEIGHBOURS }
 }
 
 /// What the phases of the mapping share.
@@ -259,7 +267,8 @@ pub(super) fn mapping(ledger: &mut Ledger, atlases: &[AtlasSize], settings: &Set
 fn own(ledger: &mut Ledger, joint: &Joint) {
     let flops = joint.sizes.iter().zip(&joint.components).map(|(size, m)| 2.0 * size.left * m).sum();
     let latent = joint.cells * joint.width * SINGLE;
-    ledger.phase(None, "projection within species", latent, Work { double: flops, ..Work::default() }, factor::OWN);
+    let work = Work { double: flops, ..Work::default() };
+    ledger.phase(None, "projection within species", latent, &[(work, factor::PROJECTION)]);
     ledger.hold(latent);
 }
 
@@ -280,7 +289,7 @@ fn neighbourhoods(ledger: &mut Ledger, joint: &Joint, settings: &Settings) {
         Expansion::MatrixPower => 10.0,
     };
     let work = Work { moved: hops * 4.0 * reached * INDEX, ..Work::default() };
-    ledger.phase(None, "neighbourhoods", kept + ROW * joint.cells, work, factor::NEIGHBOURHOODS);
+    ledger.phase(None, "neighbourhoods", kept + ROW * joint.cells, &[(work, factor::NEIGHBOURHOODS)]);
     ledger.hold(kept);
 }
 
@@ -288,7 +297,7 @@ fn projection(ledger: &mut Ledger, joint: &Joint, pass: usize) {
     let flops = joint.pairs().map(|(a, b)| 2.0 * joint.sizes[a].left * joint.components[b]).sum();
     let operator = joint.pairs().map(|(a, b)| joint.sizes[a].g * joint.components[b] * SINGLE).fold(0.0, f64::max);
     let work = Work { double: flops, ..Work::default() };
-    ledger.phase(None, &format!("pass {pass}: projection"), operator, work, factor::PROJECTION);
+    ledger.phase(None, &format!("pass {pass}: projection"), operator, &[(work, factor::PROJECTION)]);
 }
 
 fn cross_knn(ledger: &mut Ledger, joint: &Joint, settings: &Settings, pass: usize) {
@@ -301,7 +310,12 @@ fn cross_knn(ledger: &mut Ledger, joint: &Joint, settings: &Settings, pass: usiz
     let kept: f64 = joint.pairs().map(|(a, _)| joint.sizes[a].n * joint.k * EDGE).sum();
     let largest = bytes.into_iter().fold(0.0, f64::max);
     let work = Work { single: flops.iter().sum(), ..Work::default() };
-    ledger.phase(None, &format!("pass {pass}: cross-species neighbours"), kept + largest, work, factor::CROSS);
+    ledger.phase(
+        None,
+        &format!("pass {pass}: cross-species neighbours"),
+        kept + largest,
+        &[(work, factor::NEIGHBOURS)],
+    );
 }
 
 /// Rows of the mutual graph are made in blocks; what is kept of them becomes the stitched graph.
@@ -321,7 +335,7 @@ fn mutual(ledger: &mut Ledger, joint: &Joint, settings: &Settings, pass: usize) 
     let working = blocks + 16.0 * joint.cells + making.max(stitching);
     let correlated = if settings.mapping.scale_edges_by_corr { 2.0 * candidates * joint.width } else { 0.0 };
     let work = Work { double: correlated, moved: candidates * joint.k * PAIR, ..Work::default() };
-    ledger.phase(None, &format!("pass {pass}: mutual neighbours"), working, work, factor::MUTUAL);
+    ledger.phase(None, &format!("pass {pass}: mutual neighbours"), working, &[(work, factor::MUTUAL)]);
     ledger.hold(joint.edges * EDGE);
 }
 
@@ -331,7 +345,7 @@ fn refinement(ledger: &mut Ledger, joint: &Joint, settings: &Settings, pass: usi
     let working = BLOCKS * DOUBLE * (2.0 * genes + settings.edges as f64);
     let entries: f64 = joint.sizes.iter().map(|size| size.left / size.n.max(1.0) * size.entry).sum();
     let work = Work { moved: joint.edges * entries / joint.sizes.len() as f64, ..Work::default() };
-    ledger.phase(None, &format!("pass {pass}: refinement"), working, work, factor::REFINEMENT);
+    ledger.phase(None, &format!("pass {pass}: refinement"), working, &[(work, factor::REFINEMENT)]);
 }
 
 /// The layout of the stitched graph.
@@ -339,5 +353,5 @@ pub(super) fn layout(ledger: &mut Ledger, atlases: &[AtlasSize], settings: &Sett
     let joint = Joint::new(atlases, settings);
     let working = joint.edges * 4.0 * EDGE + joint.cells * 64.0 * DOUBLE;
     let work = Work { moved: settings.epochs as f64 * joint.edges * 6.0 * DOUBLE, ..Work::default() };
-    ledger.phase(None, "umap", working, work, factor::LAYOUT);
+    ledger.phase(None, "umap", working, &[(work, factor::LAYOUT)]);
 }

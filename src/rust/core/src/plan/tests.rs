@@ -39,10 +39,11 @@ fn phases_are_those_of_a_run_in_their_order() {
 }
 
 #[test]
-fn with_capped_budgets_memory_is_linear_in_the_cells() {
+fn with_capped_budgets_memory_grows_at_most_linearly_with_the_cells() {
     let peak = |cells| peak(&plan(&[atlas(cells), atlas(cells)], &settings(), Some(RATES)));
+    // Less than tenfold: what belongs to the genes stays.
     let ratio = peak(400_000) / peak(40_000);
-    assert!(ratio > 8.0 && ratio < 10.5, "{ratio}");
+    assert!(ratio > 5.0 && ratio < 10.0, "{ratio}");
 }
 
 #[test]

@@ -152,7 +152,11 @@ impl Array<'_> {
 
     /// Number of elements. One without axes has one, or none at all (AnnData's null).
     pub fn len(&self) -> usize {
-        if self.shape.is_empty() { self.data.size() } else { self.shape.iter().product() }
+        if self.shape.is_empty() {
+            self.data.space().map_or(0, |space| space.size())
+        } else {
+            self.shape.iter().product()
+        }
     }
 
     /// What kind of values it has.

@@ -89,6 +89,59 @@ engine_blast <- function(forward, backward, evalue) {
   read
 }
 
+# species: per species list(files, from, to). Species and genes of the pairs are indices, genes into the names of
+# theirs.
+engine_eggnog <- function(species, taxon, max_group_size) {
+  run <- new_run(threads = 1L, verbose = FALSE)
+  outcome <- eggnog_start(species, taxon, as.double(max_group_size), run$threads, run$memory)
+  run_job(outcome, run, "eggNOG tables")
+}
+
+# genes: named list. homology: see edge_index(). filter: share of the row-maximum filter.
+engine_write_homology <- function(path, genes, homology, filter) {
+  run <- new_run(threads = 1L, verbose = FALSE)
+  outcome <- write_homology_start(path.expand(path), genes, homology, as.double(filter), run$threads, run$memory)
+  run_job(outcome, run, "homology")
+}
+
+engine_read_homology <- function(path) {
+  run <- new_run(threads = 1L, verbose = FALSE)
+  run_job(read_homology_start(path, run$threads, run$memory), run, "homology")
+}
+
+# list(header, id, length, nucleotide), an entry per sequence.
+engine_fasta <- function(path, run) {
+  run_job(fasta_start(path, run$threads, run$memory), run, "sequences")
+}
+
+engine_number_sequences <- function(path, to, run) {
+  run_job(number_sequences_start(path, to, run$threads, run$memory), run, "sequences")
+}
+
+# genes: the gene of each sequence, or NA.
+engine_write_longest <- function(path, to, genes, run) {
+  outcome <- write_longest_start(path.expand(path), path.expand(to), genes, run$threads, run$memory)
+  run_job(outcome, run, "sequences")
+}
+
+engine_name_hits <- function(table, to, queries, targets, run) {
+  run_job(name_hits_start(table, to, queries, targets, run$threads, run$memory), run, "hits")
+}
+
+# Runs a program until it ends, or until the user interrupts.
+engine_program <- function(program, arguments, dir, log, phase, run) {
+  run_job(program_start(unname(program), arguments, dir, log, phase, run$threads, run$memory), run, "sequences")
+}
+
+engine_id_kinds <- function(names) {
+  rust_value(id_kinds_(names))
+}
+
+# annotation: NULL, list(file), or list(from, to). Genes and names of what it returns are positions.
+engine_match_ids <- function(genes, names, annotation, run) {
+  run_job(match_ids_start(genes, names, annotation, run$threads, run$memory), run, "gene names")
+}
+
 # homology: list(n_genes, gene_a, gene_b, weight), see edge_index().
 engine_filter_homology <- function(homology, share) {
   rust_value(filter_homology_(homology, as.double(share)))

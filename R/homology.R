@@ -5,28 +5,42 @@
 #'
 #' `homology_from_pairs()` takes a data frame with one row per pair of genes. Rows may be in either orientation; a
 #' pair given more than once keeps its largest weight; rows within one species are ignored with a warning that says
-#' how many.
+#' how many. A symbol that two species share is two genes.
+#'
+#' Tables with a column of genes per species are read with `columns`: a cell may hold several genes separated by
+#' commas, each of which pairs with each gene of the other columns, and an empty cell holds none. So
+#'
+#' * BioMart: `columns = c(human = "Gene.name", mouse = "Mouse.gene.name")`;
+#' * OrthoFinder, orthologues or `Orthogroups.tsv` (any number of species):
+#'   `columns = c(human = "Homo_sapiens", mouse = "Mus_musculus")`;
+#' * OMA pairs, which have no header: `columns = c(human = "V1", mouse = "V2")`;
+#' * HCOP: `columns = c(human = "human_symbol", mouse = "mouse_symbol")`.
 #'
 #' `homology_from_blast()` reads tables of BLAST, DIAMOND or MMseqs2 in the 12 columns of `-outfmt 6`, plain or
 #' gzipped, both directions per pair of species: `a_to_b.txt` and `b_to_a.txt`, in the folder `ab/`, `ba/` or in `dir`
-#' itself. A hit counts when its e-value is at most `evalue`, and a pair of genes when both directions have such a
-#' hit; several hits of the same pair count as the best one; the weight is the mean of the two bit scores. A pair of
-#' species without tables is left out.
+#' itself; [run_blast()] writes them. A hit counts when its e-value is at most `evalue`, and a pair of genes when both
+#' directions have such a hit; several hits of the same pair count as the best one; the weight is the mean of the two
+#' bit scores. Hits of a species in itself are ignored with a warning that says how many. A pair of species without
+#' tables is left out.
 #'
 #' @param df A data frame with the columns `species_a`, `gene_a`, `species_b`, `gene_b` and, if pairs differ in
 #'   strength, `weight` (positive; any unit, such as a bit score; 1 where the column is absent).
 #' @param row_max_filter Share of a gene's largest weight below which an edge is dropped. An edge stays if it passes
 #'   from either end. 0: no filter.
+#' @param columns For tables with a column of genes per species: the names of the columns, named by species id (two or
+#'   more).
+#' @param weight With `columns`: name of the column of weights; `NULL`: all 1.
 #' @param dir The folder of the tables.
 #' @param species Character vector of species ids, as they occur in the names of the files.
 #' @param names Named list, per species a data frame (or two-column matrix) whose first column has the names used in
 #'   the tables (such as transcripts or proteins) and whose second has the genes of the atlas. Homologous transcripts
 #'   become homologous genes with the largest weight. A name listed twice counts the first time; names not listed stay
-#'   as they are.
+#'   as they are. What [match_genes()] returns will do, too.
 #' @param evalue Largest e-value of a hit.
 #'
 #' @return A data frame of class `samap_homology` with the columns `species_a`, `gene_a`, `species_b`, `gene_b`,
-#'   `weight`, one row per pair of genes. Its attribute `genes` lists, per species, every gene the input named.
+#'   `weight`, one row per pair of genes. Its attribute `genes` lists, per species, every gene the input named; its
+#'   attribute `filter` is `row_max_filter`.
 #'
 #' Errors have the classes `samap_error_argument` (columns, weights), `samap_error_species`, `samap_error_io` (a missing
 #' file) and `samap_error_parse` (a line that is not what it should be).
@@ -40,6 +54,9 @@
 #'   weight = c(210, 340)
 #' )
 #' homology_from_pairs(pairs)
+#'
+#' groups <- data.frame(human = c("INS", "GCG"), mouse = c("Ins1, Ins2", "Gcg"))
+#' homology_from_pairs(groups, columns = c(human = "human", mouse = "mouse"))
 #' @name homology
 NULL
 
@@ -47,47 +64,23 @@ edge_columns <- c("species_a", "gene_a", "species_b", "gene_b", "weight")
 
 #' @rdname homology
 #' @export
-homology_from_pairs <- function(df, row_max_filter = 0) {
+homology_from_pairs <- function(df, row_max_filter = 0, columns = NULL, weight = NULL) {
   check_number(row_max_filter, "row_max_filter", min = 0, max = 1)
+  if (!is.null(columns)) df <- pairs_of_columns(df, columns, weight)
   edges <- check_pairs(df, "df")
   filter_edges(new_homology(edges), row_max_filter)
 }
 
-#' @rdname homology
-#' @export
-homology_from_blast <- function(dir, species, names = NULL, evalue = 1e-6, row_max_filter = 0.25) {
-  check_number(evalue, "evalue", min = 0, infinite = TRUE)
-  check_number(row_max_filter, "row_max_filter", min = 0, max = 1)
-  check_blast_folder(dir, "dir")
-  check_blast_arguments(species, names)
-  tables <- blast_tables(dir, species)
-  parts <- lapply(tables, read_blast_pair, evalue = evalue)
-  edges <- do.call(rbind, lapply(parts, `[[`, "edges"))
-  if (nrow(edges) == 0) {
-    samap_abort(
-      "empty", "The BLAST tables have no reciprocal hits.", argument = "dir", species = species,
-      found = paste0("No pair of genes has an e-value of at most ", format(evalue), " in both directions."),
-      remedy = "Are the tables complete, do both use the same names, and is `evalue` large enough?"
-    )
-  }
-  genes <- merge_gene_lists(lapply(parts, `[[`, "genes"))
-  for (id in names(names)) {
-    renamed <- rename_genes(edges, genes, id, names[[id]])
-    edges <- renamed$edges
-    genes <- renamed$genes
-  }
-  filter_edges(new_homology(edges, genes), row_max_filter)
-}
-
 # ---- the class ---------------------------------------------------------------
 
-# Edges in one orientation (species in order of appearance), sorted, once each with the largest weight.
-new_homology <- function(edges, genes = NULL, species = NULL) {
+# Edges in one orientation (species in order of appearance), sorted, once each with the largest weight. `filter`: the
+# share of the row-maximum filter that was applied.
+new_homology <- function(edges, genes = NULL, species = NULL, filter = 0) {
   if (is.null(species)) species <- unique(c(rbind(edges$species_a, edges$species_b)))
   if (is.null(genes)) genes <- named_genes(edges, species)
   genes <- lapply(genes[intersect(species, names(genes))], function(x) sort(unique(x), method = "radix"))
   edges <- unique_edges(orient_edges(edges, species), genes)
-  structure(edges, genes = genes, class = c("samap_homology", "data.frame"))
+  structure(edges, genes = genes, filter = filter, class = c("samap_homology", "data.frame"))
 }
 
 named_genes <- function(edges, species) {
@@ -135,6 +128,7 @@ edge_index <- function(edges, genes) {
   )
 }
 
+# The row-maximum filter, the same for every source; what was chosen stays with the homology.
 filter_edges <- function(homology, threshold) {
   if (threshold == 0 || nrow(homology) == 0) {
     return(homology)
@@ -143,7 +137,7 @@ filter_edges <- function(homology, threshold) {
   keep <- engine_filter_homology(edge_index(homology, genes), threshold)
   edges <- as.data.frame(homology)[keep, , drop = FALSE]
   rownames(edges) <- NULL
-  structure(edges, genes = genes, class = c("samap_homology", "data.frame"))
+  structure(edges, genes = genes, filter = threshold, class = c("samap_homology", "data.frame"))
 }
 
 #' @method print samap_homology
@@ -161,16 +155,26 @@ print.samap_homology <- function(x, ...) {
         sep = ""
       )
     }
+    cat("  ", filter_sentence(attr(x, "filter")), "\n", sep = "")
     print(utils::head(as.data.frame(x)), row.names = FALSE)
     if (nrow(x) > 6L) cat("# and ", count_of(nrow(x) - 6L, "more pair"), "\n", sep = "")
   }
   invisible(x)
 }
 
+# NULL: a homology that was made by an older version.
+filter_sentence <- function(share) {
+  if (is.null(share) || share == 0) {
+    return("no row-maximum filter: every pair counts")
+  }
+  paste0("row-maximum filter: pairs below ", format(100 * share), " % of the largest weight of both genes dropped")
+}
+
 #' @method as.data.frame samap_homology
 #' @export
 as.data.frame.samap_homology <- function(x, ...) {
   attr(x, "genes") <- NULL
+  attr(x, "filter") <- NULL
   class(x) <- "data.frame"
   x
 }
@@ -180,6 +184,58 @@ species_pair <- function(a, b) {
   ids <- unique(c(a, b))
   code <- (match(a, ids) - 1) * length(ids) + match(b, ids)
   factor(code, levels = unique(code))
+}
+
+# ---- other forms of tables ---------------------------------------------------
+
+# Rows with genes of each species in a column of its own, several of them separated by commas, as pairs.
+pairs_of_columns <- function(df, columns, weight) {
+  if (!is.data.frame(df)) {
+    return(df)
+  }
+  check_pair_columns(df, columns, weight)
+  df <- as.data.frame(df)
+  genes <- lapply(columns, function(column) split_genes(df[[column]]))
+  weights <- if (is.null(weight)) rep(1, nrow(df)) else df[[weight]]
+  pairs <- utils::combn(names(columns), 2L, simplify = FALSE)
+  do.call(rbind, lapply(pairs, function(pair) {
+    crossed <- cross_genes(genes[[pair[[1]]]], genes[[pair[[2]]]])
+    data.frame(
+      species_a = rep(pair[[1]], length(crossed$row)), gene_a = crossed$a,
+      species_b = rep(pair[[2]], length(crossed$row)), gene_b = crossed$b, weight = weights[crossed$row]
+    )
+  }))
+}
+
+check_pair_columns <- function(df, columns, weight) {
+  if (!is.character(columns) || length(columns) < 2L || anyNA(columns)) {
+    samap_abort(
+      "argument", "`columns` must name the column of each species.", argument = "columns",
+      found = paste0("It is ", describe(columns), "."),
+      remedy = "For example `columns = c(human = \"Gene.name\", mouse = \"Mouse.gene.name\")`."
+    )
+  }
+  check_species_ids(names(columns), "columns")
+  check_columns(df, unname(columns), "df")
+  if (!is.null(weight)) check_columns(df, check_string(weight, "weight"), "df")
+}
+
+# The genes of every cell of a column; cells that are empty, missing or "-" have none.
+split_genes <- function(x) {
+  x <- as.character(x)
+  x[is.na(x)] <- ""
+  lapply(strsplit(x, ",", fixed = TRUE), function(genes) setdiff(trimws(genes), c("", "-")))
+}
+
+# Every gene of a row's first list with every gene of its second.
+cross_genes <- function(a, b) {
+  n_a <- lengths(a)
+  n_b <- lengths(b)
+  row_of_a <- rep(seq_along(a), n_a)
+  list(
+    row = rep(row_of_a, n_b[row_of_a]), a = rep(as.character(unlist(a)), n_b[row_of_a]),
+    b = as.character(unlist(rep(b, n_a)))
+  )
 }
 
 # ---- checks ------------------------------------------------------------------
@@ -255,135 +311,25 @@ drop_within_species <- function(edges, argument) {
   edges
 }
 
-# ---- BLAST tables ------------------------------------------------------------
-
-check_blast_folder <- function(dir, argument) {
-  check_string(dir, argument)
-  if (!dir.exists(dir)) {
-    samap_abort(
-      "io", paste0(backticked(argument), " is not a folder."), argument = argument,
-      found = paste0("Looked for ", quoted(dir), "."),
-      remedy = "Give the path of the folder that holds the BLAST tables."
-    )
-  }
-}
-
-check_blast_arguments <- function(species, names) {
-  if (!is.character(species) || length(species) < 2L) {
-    samap_abort(
-      "argument", "`species` must be a character vector of two or more species ids.",
-      argument = "species", found = paste0("It is ", describe(species), ".")
-    )
-  }
-  check_species_ids(species, "species")
-  if (!is.null(names)) {
-    if (!is.list(names) || is.data.frame(names) || is.null(names(names))) {
-      samap_abort(
-        "argument", "`names` must be a list named by species.", argument = "names",
-        found = paste0("It is ", describe(names), "."),
-        remedy = "For example `list(human = data.frame(transcript = ..., gene = ...))`."
-      )
-    }
-    check_known_species(names(names), species, "names")
-  }
-}
-
-# The tables of every pair of species that has any: list(a, b, forward, backward).
-blast_tables <- function(dir, species) {
-  pairs <- utils::combn(species, 2L, simplify = FALSE)
-  tables <- Filter(Negate(is.null), lapply(pairs, function(pair) blast_pair_files(dir, pair[[1]], pair[[2]])))
-  if (length(tables) == 0) {
-    samap_abort(
-      "io", "No BLAST tables found.", argument = "dir",
-      found = paste0("Looked for ", enumerate(quoted(blast_candidates(dir, species[[1]], species[[2]])), 6L), "."),
-      remedy = "Both directions are needed; the names of the files must contain the ids given in `species`."
-    )
-  }
-  tables
-}
-
-blast_pair_files <- function(dir, a, b) {
-  forward <- first_existing(blast_candidates(dir, a, b))
-  backward <- first_existing(blast_candidates(dir, b, a))
-  if (is.na(forward) && is.na(backward)) {
-    return(NULL)
-  }
-  if (is.na(forward) || is.na(backward)) {
-    here <- if (is.na(forward)) backward else forward
-    absent <- if (is.na(forward)) paste0(a, "_to_", b, ".txt") else paste0(b, "_to_", a, ".txt")
-    samap_abort(
-      "io", paste0("Only one direction of the BLAST tables of ", quoted(a), " and ", quoted(b), " is there."),
-      argument = "dir", species = c(a, b), found = paste0("Found ", quoted(here), " but no ", quoted(absent), "."),
-      remedy = "Reciprocal hits are needed: search in the other direction too."
-    )
-  }
-  list(a = a, b = b, forward = forward, backward = backward)
-}
-
-blast_candidates <- function(dir, a, b) {
-  file <- paste0(a, "_to_", b, ".txt")
-  folders <- c(file.path(dir, c(paste0(a, b), paste0(b, a))), dir)
-  c(rbind(file.path(folders, file), file.path(folders, paste0(file, ".gz"))))
-}
-
-first_existing <- function(paths) {
-  there <- paths[file.exists(paths)]
-  if (length(there) == 0) NA_character_ else there[[1]]
-}
-
-read_blast_pair <- function(table, evalue) {
-  read <- engine_blast(table$forward, table$backward, evalue)
-  edges <- data.frame(
-    species_a = rep(table$a, length(read$gene_a)), gene_a = read$gene_a,
-    species_b = rep(table$b, length(read$gene_a)), gene_b = read$gene_b, weight = read$weight
-  )
-  list(edges = edges, genes = setNames(list(read$genes_a, read$genes_b), c(table$a, table$b)))
-}
-
-merge_gene_lists <- function(lists) {
-  all <- unlist(lists, recursive = FALSE, use.names = FALSE)
-  ids <- unlist(lapply(lists, names))
-  lapply(split(all, factor(ids, levels = unique(ids))), function(x) unique(unlist(x)))
-}
-
-# Transcripts (or proteins) of one species become genes; duplicates are dealt with where the graph is put together.
-rename_genes <- function(edges, genes, species, table) {
-  table <- as.data.frame(table)
-  if (ncol(table) < 2L) {
-    samap_abort(
-      "argument", "Every entry of `names` must have two columns: the name in the tables, and the gene.",
-      argument = "names", species = species, found = paste0("That of ", quoted(species), " has ", ncol(table), ".")
-    )
-  }
-  from <- as.character(table[[1]])
-  to <- as.character(table[[2]])
-  renamed <- function(x) {
-    at <- match(x, from)
-    ifelse(is.na(at), x, to[at])
-  }
-  in_a <- edges$species_a == species
-  in_b <- edges$species_b == species
-  edges$gene_a[in_a] <- renamed(edges$gene_a[in_a])
-  edges$gene_b[in_b] <- renamed(edges$gene_b[in_b])
-  if (!is.null(genes[[species]])) genes[[species]] <- unique(renamed(genes[[species]]))
-  list(edges = edges, genes = genes)
-}
-
 # ---- joining with the atlases ------------------------------------------------
 
 # What `samap(homology =)` accepts, as a homology between the given species.
 as_homology <- function(x, species) {
   if (is.character(x) && length(x) == 1L && !is.na(x)) {
-    check_blast_folder(x, "homology")
-    return(homology_from_blast(x, species))
+    if (!file.exists(x) || dir.exists(x)) {
+      check_blast_folder(x, "homology")
+      return(homology_from_blast(x, species))
+    }
+    x <- read_homology(x)
   }
   if (!is.data.frame(x)) {
     samap_abort(
       "argument", "`homology` must be a homology table.", argument = "homology",
       found = paste0("It is ", describe(x), "."),
       remedy = paste0(
-        "Accepted: what `homology_from_pairs()` or `homology_from_blast()` return, a data frame with the columns ",
-        paste(backticked(edge_columns), collapse = ", "), ", or the path of a folder of BLAST tables."
+        "Accepted: what `homology_from_pairs()` and the like return, a data frame with the columns ",
+        paste(backticked(edge_columns), collapse = ", "),
+        ", the path of a folder of BLAST tables, or that of a file of `save_homology()`."
       )
     )
   }
@@ -417,12 +363,12 @@ match_homology <- function(homology, atlases, fix_ids, run) {
     homology <- fixed$homology
     named <- fixed$named
   }
-  check_matches(genes, named, names(atlases))
+  check_matches(genes, named, names(atlases), run)
   edges <- as.data.frame(homology)
   edges$matched <- in_atlas(edges$species_a, edges$gene_a, genes) & in_atlas(edges$species_b, edges$gene_b, genes)
   if (!any(edges$matched)) {
     message <- "No pair of `homology` has both of its genes in the atlases."
-    stop_without_match(message, genes, named, names(atlases))
+    stop_without_match(message, genes, named, names(atlases), run)
   }
   warn_without_homology(edges, names(atlases))
   list(edges = edges, matched = Map(function(x, y) x %in% y, genes, named), hash = rlang::hash(edges))

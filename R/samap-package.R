@@ -8,7 +8,8 @@
 #' @section Where to start:
 #' * [samap()] runs everything; [samap_example()] has data to try it on.
 #' * [alignment_scores()], [gene_pairs()], [plot_embedding()] and [plot_alignment()] read the result.
-#' * [homology_from_blast()] and [homology_from_pairs()] read homology tables.
+#' * [homology_from_blast()], [homology_from_pairs()] and [homology_from_eggnog()] read homology tables; [run_blast()]
+#'   makes them from sequences, and [match_genes()] tells how names of genes become the same.
 #'
 #' @references
 #' Tarashansky AJ, Musser JM, Khariton M, Li P, Arendt D, Quake SR, Wang B (2021). Mapping single-cell atlases

@@ -10,9 +10,10 @@
 #'   cell metadata; a Seurat object; a SingleCellExperiment; the path of an `.h5ad` file or of the `.h5` file of Cell
 #'   Ranger, whose counts then stay out of R ([h5ad_atlas()] chooses a layer or another column of gene names); what [sam()]
 #'   returned; or an unnamed list of those (several samples, stacked).
-#' @param homology Homologous genes: what [homology_from_pairs()] or [homology_from_blast()] return, a data frame with
-#'   the columns `species_a`, `gene_a`, `species_b`, `gene_b`, `weight`, or the path of a folder of BLAST tables. A
-#'   pair of species without homology gets no direct links (star designs), with one warning.
+#' @param homology Homologous genes: what [homology_from_pairs()], [homology_from_blast()], [homology_from_eggnog()] or
+#'   [read_homology()] return, a data frame with the columns `species_a`, `gene_a`, `species_b`, `gene_b`, `weight`, or
+#'   the path of a folder of BLAST tables, such as [run_blast()] writes, or of a file of [save_homology()]. A pair of
+#'   species without homology gets no direct links (star designs), with one warning.
 #' @param keys Metadata column whose groups set how far neighbourhoods grow (one name for all species, or a named
 #'   vector; species not named use clusters). `NULL`: Leiden clusters.
 #' @param resolutions Resolution of those clusters.
@@ -33,8 +34,8 @@
 #' @param from An earlier result on the same atlases and homology, to continue from (with its `keys`, unless others are
 #'   given; all other arguments are taken from the call, not from `from`, `resolutions` too). With the same arguments
 #'   one pass continued by two is bit for bit the same as three passes.
-#' @param fix_ids Where gene names differ between atlas and homology by a version suffix, by case or by `_` and `-`,
-#'   match them all the same. `FALSE`: only say so.
+#' @param fix_ids Where gene names differ between atlas and homology by a version suffix, a prefix, case, `_` and `-`,
+#'   or a part between `|`, or several of these, match them all the same (see [match_genes()]). `FALSE`: only say so.
 #' @param threads Number of threads; `NULL`: `getOption("samap.threads")`, then `RAYON_NUM_THREADS`, then the
 #'   available cores (one thread in a process that was forked, as by `parallel::mclapply()`); at most what
 #'   `OMP_THREAD_LIMIT` allows. Results do not depend on it.

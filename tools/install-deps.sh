@@ -49,6 +49,10 @@ build_tools() {
 test_tools() {
   build_tools
   need_r testthat lintr withr SeuratObject SingleCellExperiment SummarizedExperiment
+  # The programs of run_blast(); its tests are skipped where one is missing.
+  need_command diamond diamond-aligner
+  need_command mmseqs mmseqs2
+  need_command blastp ncbi-blast+
 }
 
 case $level in

@@ -101,3 +101,45 @@ test_that("missing and truncated tables are errors that name the file", {
   expect_error(homology_from_blast(dir, c("a", "b")), "Only one direction", class = "samap_error_io")
   expect_error(homology_from_blast(dir, c("a", "b"), names = list(fish = names)), class = "samap_error_species")
 })
+
+test_that("hits within a species are ignored with their number", {
+  dir <- blast_folder()
+  cat(blast_row("g1", "g3", 1e-30, 500), "\n", sep = "", file = file.path(dir, "ab", "a_to_b.txt"), append = TRUE)
+  expect_snapshot(show_condition(homology_from_blast(dir, c("a", "b"))))
+  h <- suppressWarnings(homology_from_blast(dir, c("a", "b")))
+  expect_identical(as.data.frame(h), as.data.frame(homology_from_blast(blast_folder(), c("a", "b"))))
+})
+
+# ---- other tables ------------------------------------------------------------
+
+test_that("tables with a column per species are pairs: BioMart, OrthoFinder, OMA and HCOP", {
+  biomart <- data.frame(
+    Gene.name = c("INS", "INS", "GCG", "X"), Mouse.gene.name = c("Ins1", "Ins2", "Gcg", ""), id = c(80, 85, 90, 1)
+  )
+  h <- homology_from_pairs(biomart, columns = c(human = "Gene.name", mouse = "Mouse.gene.name"), weight = "id")
+  expect_identical(paste(h$gene_a, h$gene_b, h$weight), c("GCG Gcg 90", "INS Ins1 80", "INS Ins2 85"))
+
+  orthofinder <- data.frame(Orthogroup = c("OG0", "OG1"), A = c("a1, a2", "a3"), B = c("b1,b2", NA), C = c("", "c1"))
+  h <- homology_from_pairs(orthofinder, columns = c(a = "A", b = "B", c = "C"))
+  expect_identical(
+    paste(h$species_a, h$gene_a, h$species_b, h$gene_b),
+    c("a a1 b b1", "a a1 b b2", "a a2 b b1", "a a2 b b2", "a a3 c c1")
+  )
+
+  oma <- data.frame(V1 = c("HUMAN1", "HUMAN1"), V2 = c("MOUSE1", "MOUSE1"), V3 = "1:1")
+  expect_identical(nrow(homology_from_pairs(oma, columns = c(human = "V1", mouse = "V2"))), 1L)
+
+  hcop <- data.frame(human_symbol = c("TP53", "-"), mouse_symbol = c("TP53", "Abc"))
+  h <- homology_from_pairs(hcop, columns = c(human = "human_symbol", mouse = "mouse_symbol"))
+  expect_identical(attr(h, "genes"), list(human = "TP53", mouse = "TP53"))
+})
+
+test_that("columns that cannot be used say why", {
+  df <- data.frame(A = "a1", B = "b1")
+  expect_snapshot({
+    show_condition(homology_from_pairs(df, columns = c("A", "B")))
+    show_condition(homology_from_pairs(df, columns = c(a = "A", b = "C")))
+    show_condition(homology_from_pairs(df, columns = "A"))
+    show_condition(homology_from_pairs(data.frame(A = "", B = "b"), columns = c(a = "A", b = "B")))
+  })
+})

@@ -91,6 +91,15 @@ pub fn indices(name: &str, object: &Robj, limit: usize) -> Result<Vec<u32>> {
     checked.collect()
 }
 
+/// A vector of strings, none of them NA.
+pub fn strings(name: &str, object: &Robj) -> Result<Vec<String>> {
+    let values: Strings = object.clone().try_into().map_err(|_| wrong(name, "a vector of strings"))?;
+    let text = |value: &Rstr| {
+        if value.is_na() { Err(wrong(name, "a vector of strings without NA")) } else { Ok(value.to_string()) }
+    };
+    values.iter().map(text).collect()
+}
+
 /// Labels from R (1-based, NA = none) as 0-based ones, [`UNLABELLED`] where there is none.
 pub fn labels(name: &str, object: &Robj, limit: usize) -> Result<Vec<u32>> {
     let values = object.as_integer_slice().ok_or_else(|| wrong(name, "a vector of integers"))?;

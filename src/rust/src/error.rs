@@ -43,6 +43,11 @@ pub fn describe(error: &CoreError) -> List {
             let message = format!("{} cannot be used.", path.display());
             parts(message, None, Some(&"This build of samap has no HDF5.".to_owned()), Some(&remedy))
         }
+        CoreError::Program { program, reason, output } => {
+            let said = if output.is_empty() { "nothing".to_owned() } else { format!("\n{output}") };
+            let found = format!("It ended with {reason} and printed: {said}");
+            parts(format!("`{program}` failed."), None, Some(&found), None)
+        }
         _ => parts(error.to_string(), None, None, None),
     }
 }

@@ -9,6 +9,7 @@ mod counts;
 mod device;
 mod embedding;
 mod error;
+mod gene_ids;
 mod gene_pairs;
 mod h5ad;
 mod homology;
@@ -16,6 +17,7 @@ mod job;
 mod mapping;
 mod options;
 mod sam;
+mod sequences;
 
 use extendr_api::prelude::*;
 
@@ -25,6 +27,7 @@ extendr_module! {
     use cluster_markers;
     use device;
     use embedding;
+    use gene_ids;
     use gene_pairs;
     use h5ad;
     use homology;
@@ -32,4 +35,5 @@ extendr_module! {
     use mapping;
     use options;
     use sam;
+    use sequences;
 }

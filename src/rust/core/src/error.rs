@@ -73,6 +73,16 @@ pub enum Error {
         /// How much was asked for.
         bytes: usize,
     },
+    /// A program that was started and failed.
+    #[error("`{program}` failed: {reason}. {output}")]
+    Program {
+        /// The program.
+        program: String,
+        /// How it ended.
+        reason: String,
+        /// The end of what it printed.
+        output: String,
+    },
     /// A device that cannot be used.
     #[error("the device \"{device}\" cannot be used: {reason}")]
     Device {
@@ -130,6 +140,7 @@ impl Error {
             Error::Dataset { kind, .. } => kind,
             Error::NoHdf5 { .. } => "no_hdf5",
             Error::Memory { .. } => "memory",
+            Error::Program { .. } => "program",
             Error::Device { .. } => "device",
             Error::Numerical { .. } => "numerical",
             Error::Cancelled => "cancelled",

@@ -4,17 +4,12 @@
 //!
 //! Of several rows for one pair (HSPs) the largest bit score counts; SAMap 3.0.1 keeps the last row.
 
-use crate::{Context, Error, Result};
-use flate2::read::MultiGzDecoder;
+use super::lines::{Lines, name, shown};
+use crate::{Context, Result};
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::path::Path;
 
-/// Size of the read buffer in bytes.
-const BUFFER: usize = 1 << 20;
-/// Rows between two looks at the cancel flag.
-const ROWS_PER_CHECK: usize = 1 << 16;
 /// Columns of a table.
 const COLUMNS: usize = 12;
 /// What to do with a table that cannot be read.
@@ -69,8 +64,7 @@ pub struct BlastTable {
 /// [`Error::Io`] when the file cannot be opened or read; [`Error::Parse`] with the line when a row has too few columns, an
 /// empty name or one that is not UTF-8, an e-value or bit score that is no number, or when compressed data end early.
 pub fn read_blast(path: &Path, options: &BlastOptions, ctx: &Context) -> Result<BlastTable> {
-    let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-    parse_blast(file, path, options, ctx)
+    parse_lines(Lines::open(path, REMEDY, ctx)?, options, ctx)
 }
 
 /// As [`read_blast`], from any source; `path` is what messages call it.
@@ -78,59 +72,21 @@ pub fn read_blast(path: &Path, options: &BlastOptions, ctx: &Context) -> Result<
 /// # Errors
 /// As [`read_blast`].
 pub fn parse_blast(source: impl Read, path: &Path, options: &BlastOptions, ctx: &Context) -> Result<BlastTable> {
-    let mut source = BufReader::with_capacity(BUFFER, source);
-    let start = source.fill_buf().map_err(|source| Error::Io { path: path.to_owned(), source })?;
-    if start.starts_with(&[0x1f, 0x8b]) {
-        parse_lines(&mut BufReader::with_capacity(BUFFER, MultiGzDecoder::new(source)), path, options, ctx)
-    } else {
-        parse_lines(&mut source, path, options, ctx)
-    }
+    parse_lines(Lines::new(source, path, REMEDY, ctx)?, options, ctx)
 }
 
-fn parse_lines(reader: &mut dyn BufRead, path: &Path, options: &BlastOptions, ctx: &Context) -> Result<BlastTable> {
+fn parse_lines(mut lines: Lines, options: &BlastOptions, ctx: &Context) -> Result<BlastTable> {
     let mut table = Builder::default();
-    let mut line = Vec::new();
-    let mut number = 0;
-    loop {
-        if number % ROWS_PER_CHECK == 0 {
-            ctx.check()?;
+    while lines.advance()? {
+        if !lines.ended() {
+            let path = lines.path().display();
+            ctx.warn(format!("{path}: the last line has no end, so the table may have been cut off"));
         }
-        number += 1;
-        line.clear();
-        if read_line(reader, &mut line, path, number)? == 0 {
-            break;
-        }
-        if !line.ends_with(b"\n") {
-            ctx.warn(format!("{}: the last line has no end, so the table may have been cut off", path.display()));
-        }
-        let parsed = parse(&line, number == 1);
-        let row = parsed.map_err(|found| parse_error(path, number, found))?;
-        if let Some(row) = row {
-            table.add(row, options).map_err(|found| parse_error(path, number, found))?;
+        if let Some(row) = parse(lines.line(), lines.number() == 1).map_err(|found| lines.error(found))? {
+            table.add(row, options).map_err(|found| lines.error(found))?;
         }
     }
     Ok(table.finish())
-}
-
-fn parse_error(path: &Path, line: usize, found: String) -> Error {
-    Error::Parse { path: path.to_owned(), line, found, remedy: format!("{REMEDY}.") }
-}
-
-/// Longest line that is read: longer ones are no rows of a table.
-const LONGEST: u64 = 1 << 20;
-
-fn read_line(reader: &mut dyn BufRead, line: &mut Vec<u8>, path: &Path, number: usize) -> Result<usize> {
-    use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
-    match reader.take(LONGEST).read_until(b'\n', line) {
-        Ok(length) if length as u64 == LONGEST && !line.ends_with(b"\n") => {
-            Err(parse_error(path, number, format!("a line of more than {LONGEST} bytes")))
-        }
-        Ok(length) => Ok(length),
-        Err(error) if matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof) => {
-            Err(parse_error(path, number, format!("compressed data that are broken or end early ({error})")))
-        }
-        Err(source) => Err(Error::Io { path: path.to_owned(), source }),
-    }
 }
 
 /// The columns that matter.
@@ -159,26 +115,15 @@ fn parse(line: &[u8], first: bool) -> std::result::Result<Option<Row<'_>>, Strin
     if first && columns[10].eq_ignore_ascii_case(b"evalue") {
         return Ok(None);
     }
-    let name = |text: &'_ [u8], what| match std::str::from_utf8(text).map(str::trim) {
-        Ok("") => Err(format!("an empty {what} name")),
-        Ok(_) => Ok(()),
-        Err(_) => Err(format!("a {what} name that is not UTF-8: \"{}\"", shown(text))),
-    };
-    name(columns[0], "query")?;
-    name(columns[1], "target")?;
+    let (query, target) = (name(columns[0], "a query name")?, name(columns[1], "a target name")?);
     let text = |at: usize| std::str::from_utf8(columns[at]).map_or("", str::trim);
     let evalue = text(10);
     // Old versions of BLAST write 1e-100 as e-100.
     let value = if evalue.starts_with('e') { format!("1{evalue}").parse() } else { evalue.parse::<f64>() };
-    let evalue = value.ok().filter(|e| *e >= 0.0).ok_or(format!("the e-value \"{}\"", shown(columns[10])))?;
+    let evalue = value.ok().filter(|e| *e >= 0.0).ok_or_else(|| format!("the e-value \"{}\"", shown(columns[10])))?;
     let score = text(11).parse().ok().filter(|s: &f64| s.is_finite());
-    let score = score.ok_or(format!("the bit score \"{}\"", shown(columns[11])))?;
-    Ok(Some(Row { query: text(0), target: text(1), evalue, score }))
-}
-
-/// The beginning of a text, for a message.
-fn shown(text: &[u8]) -> String {
-    String::from_utf8_lossy(text).chars().take(60).collect()
+    let score = score.ok_or_else(|| format!("the bit score \"{}\"", shown(columns[11])))?;
+    Ok(Some(Row { query, target, evalue, score }))
 }
 
 /// Names in the order in which they come.
@@ -267,14 +212,22 @@ pub struct PairEdges {
     pub genes_b: Vec<String>,
     /// Gene of a, gene of b, weight; by gene of a, then gene of b.
     pub edges: Vec<(u32, u32, f64)>,
+    /// Hits of a species in itself, which were ignored.
+    pub within: usize,
 }
 
 /// The edges that both directions know: w = (score of b in a + score of a in b) / 2.
+///
+/// A target that is a query of the same table, but none of the other one, is a gene of the species that was searched with
+/// (the database held both species, or the sequence itself): such hits are counted and ignored.
 pub fn reciprocal_edges(ab: &BlastTable, ba: &BlastTable) -> PairEdges {
-    let genes_a = union(&ab.queries, &ba.targets);
-    let genes_b = union(&ab.targets, &ba.queries);
-    let there = renumbered(ab, &genes_a, &genes_b);
-    let mut back: Vec<_> = renumbered(ba, &genes_b, &genes_a).into_iter().map(|(b, a, score)| (a, b, score)).collect();
+    let (own_a, own_b) = (own_targets(ab, ba), own_targets(ba, ab));
+    let genes_a = union(&ab.queries, ba.targets.iter().zip(&own_b).filter(|target| !target.1).map(|target| target.0));
+    let genes_b = union(&ba.queries, ab.targets.iter().zip(&own_a).filter(|target| !target.1).map(|target| target.0));
+    let there = renumbered(ab, &own_a, &genes_a, &genes_b);
+    let back = renumbered(ba, &own_b, &genes_b, &genes_a);
+    let within = ab.hits.len() + ba.hits.len() - there.len() - back.len();
+    let mut back: Vec<_> = back.into_iter().map(|(b, a, score)| (a, b, score)).collect();
     back.sort_unstable_by_key(|&(a, b, _)| (a, b));
     let mut edges = Vec::new();
     let mut other = back.iter().peekable();
@@ -284,26 +237,33 @@ pub fn reciprocal_edges(ab: &BlastTable, ba: &BlastTable) -> PairEdges {
             edges.push((a, b, (score + hit.2) / 2.0));
         }
     }
-    PairEdges { genes_a, genes_b, edges }
+    PairEdges { genes_a, genes_b, edges, within }
+}
+
+/// Which targets of a table are genes of the species that was searched with.
+fn own_targets(table: &BlastTable, other: &BlastTable) -> Vec<bool> {
+    let among = |names: &[String], name| names.binary_search(name).is_ok();
+    table.targets.iter().map(|name| among(&table.queries, name) && !among(&other.queries, name)).collect()
 }
 
 /// Names of either list, each once, in the order of their code points.
-fn union(these: &[String], those: &[String]) -> Vec<String> {
+fn union<'a>(these: &'a [String], those: impl Iterator<Item = &'a String>) -> Vec<String> {
     let mut names: Vec<&String> = these.iter().chain(those).collect();
     names.sort_unstable();
     names.dedup();
     names.into_iter().cloned().collect()
 }
 
-/// Where the names of a sorted list are in a sorted list that holds them all.
+/// Where the names of a sorted list are in a sorted list that holds those of interest.
 fn places(names: &[String], all: &[String]) -> Vec<u32> {
     names.iter().map(|name| all.partition_point(|other| other < name) as u32).collect()
 }
 
-/// Hits of a table with the numbers that its names have in longer lists; the order stays.
-fn renumbered(table: &BlastTable, queries: &[String], targets: &[String]) -> Vec<(u32, u32, f64)> {
+/// Hits of a table, but for those in its own species, with the numbers that its names have in longer lists; the order stays.
+fn renumbered(table: &BlastTable, own: &[bool], queries: &[String], targets: &[String]) -> Vec<(u32, u32, f64)> {
     let (query, target) = (places(&table.queries, queries), places(&table.targets, targets));
-    table.hits.iter().map(|hit| (query[hit.query as usize], target[hit.target as usize], hit.score)).collect()
+    let foreign = table.hits.iter().filter(|hit| !own[hit.target as usize]);
+    foreign.map(|hit| (query[hit.query as usize], target[hit.target as usize], hit.score)).collect()
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::Error;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::io::Write;
@@ -83,7 +84,7 @@ fn garbled_tables_say_where_and_what() {
         ("evalue", row("a", "b", "?", "1").into_bytes(), "the e-value \"?\""),
         ("negative", row("a", "b", "-1", "1").into_bytes(), "the e-value"),
         ("score", row("a", "b", "0", "nan").into_bytes(), "the bit score"),
-        ("name", row("", "b", "0", "1").into_bytes(), "an empty query name"),
+        ("name", row("", "b", "0", "1").into_bytes(), "a query name that is empty"),
         ("late header", row("a", "b", "evalue", "bits").into_bytes(), "the e-value"),
         ("binary", [b"a\t\xff\xfe".as_slice(), &good.as_bytes()[3..]].concat(), "not UTF-8"),
         ("endless", vec![b'x'; 3 << 20], "a line of more than"),
@@ -139,4 +140,35 @@ fn only_reciprocal_hits_are_edges() {
     assert_eq!(pair.genes_b, names(&["b0", "b1", "b2"]));
     assert_eq!(pair.edges, [(0, 1, 20.0), (2, 2, 6.0)]);
     assert_eq!(reciprocal_edges(&ab, &BlastTable::default()).edges, []);
+}
+
+#[test]
+fn hits_within_a_species_are_counted_and_ignored() {
+    // Both species were searched at once: a1 finds itself and its paralog, b1 a gene of its own.
+    let ab = table(&["a1", "a2"], &["a1", "a2", "b1", "s"], &[(0, 0, 99.0), (0, 1, 50.0), (0, 2, 10.0), (1, 3, 8.0)]);
+    let ba = table(&["b1", "s"], &["a1", "a2", "s"], &[(0, 0, 20.0), (0, 2, 70.0), (1, 1, 4.0)]);
+    let pair = reciprocal_edges(&ab, &ba);
+    assert_eq!((pair.genes_a, pair.genes_b), (names(&["a1", "a2"]), names(&["b1", "s"])));
+    assert_eq!((pair.edges, pair.within), (vec![(0, 0, 15.0), (1, 1, 6.0)], 3));
+    // A name that both species have is two genes, and its hit counts.
+    let (ab, ba) = (table(&["s"], &["s"], &[(0, 0, 1.0)]), table(&["s"], &["s"], &[(0, 0, 3.0)]));
+    assert_eq!(reciprocal_edges(&ab, &ba).edges, [(0, 0, 2.0)]);
+}
+
+#[test]
+fn any_bytes_are_a_table_or_an_error() {
+    let mut rng = crate::rng::Rng::keyed(13, 0, 0);
+    let text = [row("a", "b", "1e-9", "50"), row("a", "c", "e-100", "60"), row("d", "b", "0", "7")].concat();
+    for _ in 0..2000 {
+        let mut bytes = text.as_bytes().to_vec();
+        for _ in 0..4 {
+            let at = rng.below(bytes.len());
+            bytes[at] = rng.below(256) as u8;
+        }
+        if let Ok(table) = parse_blast(&*bytes, Path::new("x"), &BlastOptions::default(), &Context::default()) {
+            let inside =
+                |hit: &Hit| (hit.query as usize) < table.queries.len() && (hit.target as usize) < table.targets.len();
+            assert!(table.hits.iter().all(inside) && table.hits.len() + table.rejected <= table.rows);
+        }
+    }
 }

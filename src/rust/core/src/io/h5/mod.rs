@@ -164,10 +164,11 @@ impl Array<'_> {
         self.values().kind()
     }
 
-    /// Elements along the first axis that are read at once: about `wanted`, and whole chunks of the file.
+    /// Elements along the first axis that are read at once: about `wanted`, and whole chunks of the file where these are not
+    /// much larger.
     pub fn block(&self, wanted: usize) -> usize {
         let chunk = self.data.chunk().and_then(|chunk| chunk.first().copied()).unwrap_or(1).max(1);
-        (wanted / chunk).max(1) * chunk
+        if chunk > wanted.saturating_mul(8) { wanted } else { (wanted / chunk).max(1) * chunk }
     }
 
     /// An error about this dataset.

@@ -79,7 +79,7 @@ def scanpy_works_on_it():
     sc.tl.umap(data, maxiter=5)
     sc.pp.log1p(data)
     sc.tl.rank_genes_groups(data, "species", method="t-test")
-    sc.tl.paga(data, "cell_type")
+    sc.tl.diffmap(data)
 
 
 @check

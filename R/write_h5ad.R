@@ -132,14 +132,17 @@ parameters <- function(sm) {
   settings$control <- unclass(settings$control)
   list(
     version = sm$provenance$samap, seed = as.double(sm$provenance$seed), options = savable(settings),
-    inputs = as.list(sm$provenance$inputs), alignment = as.list(sm$alignment), phases = as.list(sm$timings),
-    choices = as.list(sm$choices)
+    inputs = sm$provenance$inputs, alignment = sm$alignment, phases = sm$timings, choices = sm$choices
   )
 }
 
 # Of nested lists, what a file can hold: named elements that are plain vectors.
 savable <- function(x) {
-  if (is.data.frame(x)) x <- as.list(x)
+  if (is.data.frame(x)) {
+    return(x)
+  }
+  # A value per species is a group, too.
+  if (!is.null(names(x))) x <- as.list(x)
   if (is.list(x)) {
     kept <- lapply(x[nzchar(names(x))], savable)
     return(kept[!vapply(kept, is.null, logical(1))])

@@ -146,7 +146,10 @@ test_that("a SAM run of the Python package is taken over, and maps like one of o
   # Its counts are the raw ones.
   expect_equal(fit$genes$mean, engine_expression(fixture_counts(), fit$options$preprocess, new_run(1L, verbose = FALSE),
     "x")$means, tolerance = 1e-6)
-  sm <- samap(list(one = fit, two = fixture("csr.h5ad")), fixture_homology(), umap = FALSE, threads = 1, verbose = FALSE)
+  sm <- samap(
+    list(one = fit, two = fixture("csr.h5ad")), fixture_homology(),
+    keys = "cell_type", umap = FALSE, threads = 1, verbose = FALSE
+  )
   expect_identical(sm$sam$one$genes$weight, fit$genes$weight)
   expect_identical(sm$sam$one$neighbor_index, fit$neighbor_index)
   expect_error(read_sam_h5ad(fixture("raw.h5ad")), class = "samap_error_no_sam")

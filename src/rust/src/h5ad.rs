@@ -180,6 +180,15 @@ fn table(fields: &Fields, name: &str) -> Result<Table> {
     Ok(Table { index, columns })
 }
 
+/// A data frame; its rows are named by their numbers.
+fn frame(object: &Robj) -> Result<Table> {
+    let list = object.as_list().ok_or_else(|| wrong("uns", "data frames"))?;
+    let columns: Vec<(String, Column)> =
+        list.iter().map(|(name, values)| Ok((name.to_owned(), column_from_r(&values)?))).collect::<Result<_>>()?;
+    let rows = columns.first().map_or(0, |(_, values)| values.len());
+    Ok(Table { index: (1..=rows).map(|row| row.to_string()).collect(), columns })
+}
+
 fn strings(name: &str, object: &Robj) -> Result<Vec<Option<String>>> {
     let strings: Strings = object.clone().try_into().map_err(|_| wrong(name, "strings"))?;
     Ok(strings.iter().map(|text| (!text.is_na()).then(|| text.to_string())).collect())
@@ -217,6 +226,9 @@ fn node((name, object): &(String, Robj)) -> Option<Result<(String, Node)>> {
 }
 
 fn value(object: &Robj) -> Result<Node> {
+    if object.inherits("data.frame") {
+        return Ok(Node::Table(frame(object)?));
+    }
     if let Some(list) = object.as_list() {
         let children: Vec<(String, Robj)> = list.iter().map(|(name, value)| (name.to_owned(), value)).collect();
         return Ok(Node::Group(children.iter().filter_map(node).collect::<Result<_>>()?));

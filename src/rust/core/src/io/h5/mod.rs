@@ -152,7 +152,11 @@ impl Array<'_> {
 
     /// Number of elements. One without axes has one, or none at all (AnnData's null).
     pub fn len(&self) -> usize {
-        if self.shape.is_empty() { self.data.size() } else { self.shape.iter().product() }
+        if self.shape.is_empty() {
+            self.data.space().map_or(0, |space| space.size())
+        } else {
+            self.shape.iter().product()
+        }
     }
 
     /// What kind of values it has.
@@ -160,10 +164,11 @@ impl Array<'_> {
         self.values().kind()
     }
 
-    /// Elements along the first axis that are read at once: about `wanted`, and whole chunks of the file.
+    /// Elements along the first axis that are read at once: about `wanted`, and whole chunks of the file where these are not
+    /// much larger.
     pub fn block(&self, wanted: usize) -> usize {
         let chunk = self.data.chunk().and_then(|chunk| chunk.first().copied()).unwrap_or(1).max(1);
-        (wanted / chunk).max(1) * chunk
+        if chunk > wanted.saturating_mul(8) { wanted } else { (wanted / chunk).max(1) * chunk }
     }
 
     /// An error about this dataset.

@@ -156,6 +156,8 @@ pub struct Table {
 pub enum Node {
     /// More of them, by name.
     Group(Vec<(String, Node)>),
+    /// A table.
+    Table(Table),
     /// One string.
     Text(String),
     /// One number.

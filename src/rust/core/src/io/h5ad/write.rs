@@ -103,7 +103,16 @@ impl Writer {
             let found = format!("{} x {first_gene} with {} entries", pointers.len() - 1, pointers[pointers.len() - 1]);
             return Err(Error::shape("writing counts", format!("{cells} x {genes} with {stored} entries"), found));
         }
-        self.values(&group, "indptr", &pointers).map_err(at)
+        self.pointers(&group, &pointers).map_err(at)
+    }
+
+    /// Row pointers, as narrow as they can be: SciPy wants those and the indices of one width, scanpy the narrow one.
+    fn pointers(&self, group: &h5::Group, pointers: &[i64]) -> Written<()> {
+        let narrow: std::result::Result<Vec<i32>, _> = pointers.iter().map(|&end| i32::try_from(end)).collect();
+        match narrow {
+            Ok(narrow) => self.values(group, "indptr", &narrow),
+            Err(_) => self.values(group, "indptr", pointers),
+        }
     }
 
     /// Entries of a species from entry `start` of X, in blocks.
@@ -137,7 +146,7 @@ impl Writer {
         let pointers: Vec<i64> = graph.indptr().raw_storage().iter().map(|&end| end as i64).collect();
         self.values(&group, "data", graph.data())?;
         self.values(&group, "indices", &indices)?;
-        self.values(&group, "indptr", &pointers)
+        self.pointers(&group, &pointers)
     }
 
     fn matrix(&self, file: &h5::File, name: &str, matrix: ArrayView2<f64>) -> Written<()> {
@@ -146,8 +155,8 @@ impl Writer {
         encoding(&data, "array", "0.2.0")
     }
 
-    fn table(&self, file: &h5::File, name: &str, table: &Table) -> Written<()> {
-        let group = file.create_group(name)?;
+    fn table(&self, parent: &h5::Group, name: &str, table: &Table) -> Written<()> {
+        let group = parent.create_group(name)?;
         encoding(&group, "dataframe", "0.2.0")?;
         text_attribute(&group, "_index", "_index")?;
         let names: Vec<VarLenUnicode> = table.columns.iter().map(|(name, _)| text(name)).collect::<Written<_>>()?;
@@ -221,6 +230,7 @@ impl Writer {
             let name = &name.replace('/', "_");
             match node {
                 Node::Group(nodes) => self.group(&group, name, nodes)?,
+                Node::Table(table) => self.table(&group, name, table)?,
                 Node::Text(value) => {
                     let data = group.new_dataset::<VarLenUnicode>().create(name.as_str())?;
                     data.write_scalar(&text(value)?)?;

@@ -2,7 +2,7 @@
 //! compiled by NVRTC at first use; nothing of CUDA is needed to build, install or load the package. No kernel uses
 //! floating-point atomics: results have the same bits in every run on one device.
 //!
-//! On the device: neighbour search, products of the scaled expression, the randomized SVD, Gram matrices, neighbour
+//! On the device: neighbour search, products of the scaled expression, Gram matrices, neighbour
 //! averages, projection and σ, breadth-first neighbourhoods, mutual partners and their correlations, Pearson correlations of
 //! gene pairs, the layout's epochs. What an option asks for that only the processor has (HNSW graphs, matrix powers,
 //! Chatterjee's ξ) runs there, and the run's record says so.

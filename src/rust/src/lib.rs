@@ -14,6 +14,7 @@ mod homology;
 mod job;
 mod mapping;
 mod options;
+mod plan;
 mod sam;
 mod sequences;
 
@@ -31,6 +32,7 @@ extendr_module! {
     use job;
     use mapping;
     use options;
+    use plan;
     use sam;
     use sequences;
 }

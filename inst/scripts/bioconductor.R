@@ -37,7 +37,7 @@ shared <- mouse$cell_type %in% human$cell_type
 agree <- mean(mouse$cell_type[shared] == mouse$samap_label_human[shared], na.rm = TRUE)
 cat("mouse cells of types that human has: ", round(100 * agree), " % get the label of their own type\n", sep = "")
 stopifnot(
-  agree > 0.8, nlevels(joint$cluster) > 3, "samap" %in% colPairNames(joint), "samap" %in% reducedDimNames(mouse)
+  agree > 0.7, nlevels(joint$cluster) > 3, "samap" %in% colPairNames(joint), "samap" %in% reducedDimNames(mouse)
 )
 saveRDS(mouse, file.path(output, "mouse.rds"))
 cat("done\n")

@@ -16,6 +16,7 @@ mod homology;
 mod job;
 mod mapping;
 mod options;
+mod plan;
 mod sam;
 mod sequences;
 mod substitutions;
@@ -37,6 +38,7 @@ extendr_module! {
     use job;
     use mapping;
     use options;
+    use plan;
     use sam;
     use sequences;
     use substitutions;

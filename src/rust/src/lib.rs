@@ -17,6 +17,7 @@ mod homology;
 mod job;
 mod mapping;
 mod options;
+mod plan;
 mod sam;
 mod sequences;
 
@@ -37,6 +38,7 @@ extendr_module! {
     use job;
     use mapping;
     use options;
+    use plan;
     use sam;
     use sequences;
 }

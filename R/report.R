@@ -247,7 +247,10 @@ linked_genes <- function(genes, kind) {
   if (kind == "none" || length(genes) == 0L) {
     return(shown)
   }
-  key <- if (kind == "ensembl_gene") sub("\\.[0-9]+$", "", genes) else genes
+  key <- switch(kind,
+    ensembl_gene = sub("\\.[0-9]+$", "", genes), ncbi_gene = sub("^(LOC|GeneID:)", "", genes),
+    uniprot = sub("^([a-z]{2}\\|)?([A-Z0-9]+).*$", "\\2", genes), genes
+  )
   key <- vapply(key, utils::URLencode, character(1), reserved = TRUE, USE.NAMES = FALSE)
   address <- sprintf(gene_pages[[kind]], key)
   paste0("<a href=\"", escaped(address), "\">", shown, "</a>")

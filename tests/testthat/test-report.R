@@ -64,6 +64,8 @@ test_that("genes link to where names of their kind are known", {
     linked_genes("ENSG00000254647.6", "ensembl_gene"),
     "<a href=\"https://www.ensembl.org/id/ENSG00000254647\">ENSG00000254647.6</a>"
   )
+  expect_match(linked_genes("sp|P01308|INS_HUMAN", "uniprot"), "uniprotkb/P01308\">sp|P01308|INS_HUMAN<", fixed = TRUE)
+  expect_match(linked_genes("LOC3630", "ncbi_gene"), "gene/3630\">LOC3630<", fixed = TRUE)
   expect_match(linked_genes("A&B", "symbol"), "term=A%26B%5Bgene%5D\">A&amp;B</a>", fixed = TRUE)
   expect_identical(linked_genes("a<b", "none"), "a&lt;b")
   expect_identical(linked_genes(character(), "symbol"), character())

@@ -2,15 +2,22 @@
 # the commands to run). What is built lies in build/ (the Rust build elsewhere where SAMAP_TARGET_DIR or CARGO_TARGET_DIR says so).
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test test-cuda check check-h5ad check-r45 check-kernels lint fuzz vendor site golden h5ad-fixtures data bench bench-reference clean
+.PHONY: help demo install test test-cuda check check-h5ad check-r45 check-kernels lint fuzz vendor site golden h5ad-fixtures data \
+  bench bench-programs bench-phases bench-reference bench-scale clean
 
 export SAMAP_TARGET_DIR ?= $(or $(CARGO_TARGET_DIR),$(CURDIR)/build/target)
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 LIBRARY := $(CURDIR)/build/library
 DEMO_OUTPUT ?= demo-output
-RUNS ?= 5
 SECONDS ?= 60
+RUNS ?= 3
+THREADS ?= 2
+SIZES ?= 4000 12000 36000
+PHASE_SIZES ?= 1000 2000 4000 8000
+REFERENCE_SIZES ?= pancreas 12000 36000
+# How the scaling series gives the counts to samap(): h5ad (paths) or memory (matrices).
+INPUT ?= h5ad
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | awk -F ':.*## ' '{printf "make %-16s %s\n", $$1, $$2}'
@@ -82,15 +89,29 @@ data: ## makes inst/extdata again from the PyPI package came 0.1.13 (network)
 	@tools/install-deps.sh python
 	@Rscript data-raw/pancreas.R
 
-bench: ## criterion benchmarks of the core
+bench: ## criterion benchmarks of every step of the core, about two minutes (BENCH=kNN: those of that name)
 	@tools/install-deps.sh bench
-	@cd benches && SAMAP_GOLDEN="$(CURDIR)/tests/golden/sc-samap-3.0.1" CARGO_TARGET_DIR="$(SAMAP_TARGET_DIR)/benches" \
-	  cargo bench $(BENCH)
+	@cd benches && SAMAP_GOLDEN="$(CURDIR)/tests/golden/sc-samap-3.0.1" CARGO_TARGET_DIR="$(SAMAP_TARGET_DIR)" \
+	  cargo bench --bench steps -- $(BENCH)
 
-bench-reference: ## side by side with sc-samap 3.0.1 on the pancreas pair; table in benches/RESULTS.md (RUNS=5)
+bench-programs:
+	@tools/install-deps.sh bench
+	@cd benches && CARGO_TARGET_DIR="$(SAMAP_TARGET_DIR)" cargo build --quiet --release --bins
+
+bench-phases: bench-programs ## steps in their older form and in ours: time, memory, plot (PHASE_SIZES="1000 2000 4000 8000")
+	@tools/install-deps.sh build
+	@benches/phases/run.sh "$(SAMAP_TARGET_DIR)/release" $(PHASE_SIZES)
+
+bench-reference: bench-programs ## side by side with sc-samap 3.0.1, about an hour; tables in benches/RESULTS.md (RUNS=3 REFERENCE_SIZES="pancreas 12000 36000")
 	@tools/install-deps.sh python
 	@tools/install-package.sh release "$(LIBRARY)"
-	@R_LIBS="$(LIBRARY)" benches/reference/run.sh "$(RUNS)"
+	@R_LIBS="$(LIBRARY)" benches/reference/run.sh "$(SAMAP_TARGET_DIR)/release/generate" --runs $(RUNS) --threads $(THREADS) \
+	  --sizes $(REFERENCE_SIZES)
+
+bench-scale: bench-programs ## the scaling series; table and plot in benches/ (SIZES="4000 12000 36000" INPUT=h5ad THREADS=2)
+	@tools/install-deps.sh build
+	@tools/install-package.sh release "$(LIBRARY)"
+	@R_LIBS="$(LIBRARY)" Rscript benches/scale/run.R "$(SAMAP_TARGET_DIR)/release" $(INPUT) $(THREADS) $(SIZES)
 
 clean: ## removes build/ and what R left in src/
 	@./cleanup

@@ -157,3 +157,8 @@ with_options <- function(defaults, ...) {
   defaults[names(changed)] <- changed
   defaults
 }
+
+# Phases of a run that is not made: species (number, 0 = all), phase, bytes, floor, seconds.
+engine_plan <- function(species, settings, measured, run) {
+  as.data.frame(run_job(plan_start(species, settings, measured, run$threads, run$memory), run, "plan"))
+}

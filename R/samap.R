@@ -65,7 +65,8 @@
 #'
 #' Errors have the classes `samap_error_<kind>`, all inheriting from `samap_error`, with fields `argument`, `species`,
 #' `found` and `remedy`. Kinds: `argument`, `species`, `shape`, `names`, `missing`, `negative`, `infinite`, `empty`,
-#' `few_cells`, `key`, `no_counts`, `no_match`, `different_input`, `device`, `io`, `parse`, `numerical`, `internal`.
+#' `few_cells`, `key`, `memory`, `no_counts`, `no_match`, `different_input`, `device`, `io`, `parse`, `numerical`,
+#' `internal`.
 #' @references
 #' Tarashansky AJ, Musser JM, Khariton M, Li P, Arendt D, Quake SR, Wang B (2021). Mapping single-cell atlases
 #' throughout Metazoa unravels cell type evolution. *eLife* 10:e66747. \doi{10.7554/eLife.66747}
@@ -123,6 +124,7 @@ samap <- function(atlases, homology,
   )
   inputs <- list(atlases = atlases, cells = cell_table(atlases), sizes = atlas_sizes(atlases))
   inputs$homology <- match_homology(as_homology(homology, species), atlases, fix_ids, run)
+  check_memory(inputs, settings, umap, from, run)
   sm <- map_atlases(inputs, settings, from, run)
   if (umap) sm <- lay_out(sm, umap_options(seed = seed), run)
   sm$timings <- run_phases(run)

@@ -1,10 +1,11 @@
-"""Side by side: samap (this package) and sc-samap 3.0.1 on the pancreas pair, from raw counts to alignment scores and gene pairs.
+"""Side by side: samap (this package) and sc-samap 3.0.1, from raw counts to alignment scores, gene pairs and UMAP.
 
-Usage: python compare.py --python PYTHON --build DIR --results FILE [--runs 5] [--threads 2] [--cells N]
+Usage: python compare.py --python PYTHON --generate PROGRAM --build DIR --results FILE [--sizes pancreas 12000 36000] [--runs 3]
+[--threads 2] [--try CELLS]
 
-Every run is a process of its own on the same cores; the two programs alternate, the medians are reported. Peak memory is that of the
-whole process, and so contains reading the data. The table replaces the section between the two markers of FILE. With --cells a subset is
-run, to try the scripts; nothing is written then.
+The pair "pancreas" is the one that ships; a number is a pair of that many cells made from it. Every run is a process of its own
+on the same cores; the two programs alternate, the medians are reported. The tables replace the section between the two markers
+of FILE. With --try only about that many cells per species of the pancreas pair are run, to try the scripts; nothing is written.
 """
 import argparse
 import csv
@@ -17,31 +18,66 @@ import shutil
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 START, END = "<!-- reference: start -->", "<!-- reference: end -->"
-NOT_COUNTED = ("start and reading", "gene pairs found")
+
+# Our phases under the names of run_reference.py.
+OURS = {
+    "preprocess": "SAM",
+    "sam": "SAM",
+    "loadings": "loadings",
+    "projection within species": "projection",
+    "projection": "projection",
+    "cross-species neighbours": "cross-species neighbours",
+    "neighbourhoods": "neighbourhoods and mutual neighbours",
+    "mutual neighbours": "neighbourhoods and mutual neighbours",
+    "refinement": "refinement",
+}
+PHASES = [*dict.fromkeys(OURS.values()), "other", "alignment scores", "gene pairs"]
+
+# Minutes of a run of both programs on two cores of the machine of RESULTS.md, to say beforehand how long it takes.
+MINUTES = {"pancreas": 3, "12000": 5, "36000": 13}
 
 
 def run(command, threads):
-    """Peak memory in bytes of one process on the first `threads` cores."""
+    """Runs a process on the first `threads` cores."""
     if shutil.which("taskset"):
         command = ["taskset", "-c", f"0-{threads - 1}", *command]
     variables = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS")
     environment = {**os.environ, **dict.fromkeys(variables, str(threads))}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status != 0:
-        sys.exit(f"failed: {' '.join(map(str, command))}")
-    return usage.ru_maxrss * 1024
+    subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
 
 
-def measure(command, out, threads):
-    memory = run(command, threads)
-    phases = json.loads((out / "phases.json").read_text())
-    seconds = sum(value for name, value in phases.items() if name not in NOT_COUNTED)
-    return {"phases": phases, "seconds": seconds, "memory": memory}
+def measure_samap(command, out, threads):
+    run(command, threads)
+    whole = json.loads((out / "phases.json").read_text())
+    phases = dict.fromkeys(PHASES, 0.0)
+    with open(out / "phases.csv", newline="") as file:
+        for row in csv.DictReader(file):
+            name = OURS.get(re.sub(r"^pass \d+: ", "", row["what"]))
+            if row["kind"] == "phase" and name:
+                phases[name] += float(row["seconds"])
+    return finish(whole, phases, whole["SAM and mapping"])
+
+
+def measure_reference(command, out, threads):
+    run(command, threads)
+    whole = json.loads((out / "phases.json").read_text())
+    phases = {**dict.fromkeys(PHASES, 0.0), **whole["of the mapping"], "SAM": whole["SAM"]}
+    return finish(whole, phases, whole["SAM"] + whole["mapping"])
+
+
+def finish(whole, phases, mapping):
+    phases["other"] = max(mapping - sum(phases.values()), 0.0)
+    for name in ("alignment scores", "gene pairs"):
+        phases[name] = whole[name]
+    return {
+        "phases": phases, "seconds": mapping + whole["alignment scores"] + whole["gene pairs"], "umap": whole["UMAP"],
+        "memory": whole["memory"], "pairs": whole["gene pairs found"],
+    }
 
 
 def read_scores(path):
@@ -66,69 +102,101 @@ def machine():
     return f"{cpu}, {memory:.0f} GiB memory, {platform.system()}"
 
 
-def table(ours, reference, difference, threads):
-    median = lambda runs, what: statistics.median(run[what] for run in runs)
-    phase = lambda runs, name: statistics.median(run["phases"][name] for run in runs)
-    found = lambda runs: runs[0]["phases"]["gene pairs found"]
-    seconds = median(ours, "seconds"), median(reference, "seconds")
-    memory = median(ours, "memory"), median(reference, "memory")
-    rows = [
-        ("SAM and mapping", phase(ours, "SAM and mapping"), statistics.median(run["phases"]["SAM"] + run["phases"]["mapping"] for run in reference)),
-        ("alignment scores", phase(ours, "alignment scores"), phase(reference, "alignment scores")),
-        ("gene pairs", phase(ours, "gene pairs"), phase(reference, "gene pairs")),
-        ("**all**", *seconds),
-    ]
-    lines = [
+def ratio(ours, theirs):
+    return f"{theirs / ours:.1f} ×" if ours > 0 else ""
+
+
+def table(size, ours, reference, difference):
+    """The lines of one size."""
+    median = lambda runs, value: statistics.median(map(value, runs))
+    both = lambda value: (median(ours, value), median(reference, value))
+    rows = [(f"{name}, s", *both(lambda run: run["phases"][name])) for name in PHASES]
+    rows += [("**all**, s", *both(lambda run: run["seconds"])), ("UMAP, s", *both(lambda run: run["umap"]))]
+    memory = both(lambda run: run["memory"])
+    title = "The pancreas pair" if size == "pancreas" else f"{int(size):,} cells".replace(",", " ")
+    return [
+        f"### {title}", "",
         "| | samap | sc-samap 3.0.1 | ratio |",
         "| --- | ---: | ---: | ---: |",
-        *(f"| {name}, s | {a:.2f} | {b:.2f} | {b / a:.1f} × |" for name, a, b in rows),
-        f"| **peak memory**, MB | {memory[0] / 1e6:.0f} | {memory[1] / 1e6:.0f} | {memory[1] / memory[0]:.1f} × |",
-        f"| gene pairs found | {found(ours)} | {found(reference)} | |",
-        "",
-        f"Largest difference of an alignment score: {difference[0]:.4f} ({difference[1]}). The reference runs as it is installed: its HNSW",
-        "neighbours and the order of its ties decide which cells the neighbourhood of a small type gets. With exact neighbours and a stable",
-        "order its scores are ours (`golden_end_to_end`, `test-golden.R`).",
-        "",
-        f"{machine()}; {threads} cores; medians of {len(ours)} runs each, alternating; {datetime.date.today().isoformat()}. Seconds are from raw",
-        "counts in memory to scores and gene pairs, without UMAP; peak memory is that of the whole process. Made by `make bench-reference`.",
+        *(f"| {name} | {a:.2f} | {b:.2f} | {ratio(a, b)} |" for name, a, b in rows),
+        f"| **peak memory**, MB | {memory[0] / 1e6:.0f} | {memory[1] / 1e6:.0f} | {ratio(*memory)} |",
+        f"| gene pairs found | {ours[0]['pairs']} | {reference[0]['pairs']} | |", "",
+        f"Largest difference of an alignment score: {difference[0]:.4f} ({difference[1]}).", "",
     ]
-    return "\n".join(lines)
 
 
-def write(results, text):
-    old = results.read_text() if results.exists() else f"# Benchmarks\n\n## Against the Python reference\n\n{START}\n{END}\n"
-    before, rest = old.split(START)
+def footnote(runs, threads):
+    return [
+        "The reference runs as it is installed: its HNSW neighbours and the order of its ties decide which cells the neighbourhood of",
+        "a small type gets. With exact neighbours and a stable order its scores are ours (`golden_end_to_end`, `test-golden.R`).", "",
+        f"{machine()}; {threads} cores; medians of {runs} runs each, alternating; {datetime.date.today().isoformat()}. Seconds are from",
+        "raw counts in memory; *all* is without UMAP, and so is the peak memory, which is that of the whole process. The phases of all",
+        "species and passes are summed; *other* is what lies between them. Pairs other than the pancreas pair are made from it by",
+        "drawing cells and thinning their counts (`benches/src/pancreas.rs`). Made by `make bench-reference`.",
+    ]
+
+
+def write(results, lines):
+    before, rest = results.read_text().split(START)
+    text = "\n".join(lines)
     results.write_text(f"{before}{START}\n{text}\n{END}{rest.split(END)[1]}")
+
+
+def prepare(size, options):
+    """The folder with the data of a size."""
+    data = options.build / f"data-{size}"
+    pancreas = options.build / "data-pancreas"
+    if size == "pancreas" or not pancreas.exists():
+        subset = [] if options.subset is None else [str(options.subset)]
+        subprocess.run(["Rscript", str(HERE / "export_data.R"), str(pancreas), *subset], check=True)
+    if size != "pancreas":
+        subprocess.run([options.generate, str(pancreas), str(data), size, "plain"], check=True)
+        for name in ("homology.rds", "homology.csv"):
+            shutil.copy(pancreas / name, data / name)
+    return data
+
+
+def compare(size, options):
+    """Runs one size: the lines of its table."""
+    data = prepare(size, options)
+    folders = {name: options.build / f"{name}-{size}" for name in ("samap", "reference")}
+    commands = {
+        "samap": ["Rscript", "--vanilla", HERE / "run_samap.R", data, folders["samap"], str(options.threads)],
+        "reference": [options.python, HERE / "run_reference.py", data, folders["reference"]],
+    }
+    measures = {"samap": measure_samap, "reference": measure_reference}
+    measured = {"samap": [], "reference": []}
+    for number in range(1, options.runs + 1):
+        for name, command in commands.items():
+            result = measures[name](command, folders[name], options.threads)
+            measured[name].append(result)
+            seconds, memory = result["seconds"], result["memory"] / 1e6
+            print(f"{size}, run {number}, {name}: {seconds:.1f} s, {memory:.0f} MB", flush=True)
+    return table(size, measured["samap"], measured["reference"], score_difference(*folders.values()))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--python", required=True, help="the interpreter that has sc-samap")
+    parser.add_argument("--generate", required=True, help="the built program that makes atlases")
     parser.add_argument("--build", required=True, type=Path)
     parser.add_argument("--results", required=True, type=Path)
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--sizes", nargs="+", default=["pancreas", "12000", "36000"])
+    parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--cells", type=int)
+    parser.add_argument("--try", type=int, dest="subset", metavar="CELLS")
     options = parser.parse_args()
-
-    data = options.build / ("data" if options.cells is None else f"data-{options.cells}")
-    subset = [] if options.cells is None else [str(options.cells)]
-    subprocess.run(["Rscript", str(HERE / "export_data.R"), str(data), *subset], check=True)
-    folders = {"samap": options.build / "samap", "reference": options.build / "reference"}
-    commands = {
-        "samap": ["Rscript", "--vanilla", HERE / "run_samap.R", data, folders["samap"], str(options.threads)],
-        "reference": [options.python, HERE / "run_reference.py", data, folders["reference"]],
-    }
-    measured = {"samap": [], "reference": []}
-    for number in range(1, options.runs + 1):
-        for name, command in commands.items():
-            result = measure(command, folders[name], options.threads)
-            measured[name].append(result)
-            print(f"run {number}, {name}: {result['seconds']:.1f} s, {result['memory'] / 1e6:.0f} MB", flush=True)
-    text = table(measured["samap"], measured["reference"], score_difference(*folders.values()), options.threads)
-    print(text)
-    if options.cells is None:
-        write(options.results, text)
+    if options.subset is not None:
+        options.build, options.sizes, options.runs = options.build / "try", ["pancreas"], 1
+    expected = sum(options.runs * MINUTES.get(size, 0) for size in options.sizes)
+    print(f"{options.runs} alternating runs of {', '.join(options.sizes)}: about {expected} minutes on two cores", flush=True)
+    started = time.monotonic()
+    lines = [line for size in options.sizes for line in compare(size, options)]
+    lines += footnote(options.runs, options.threads)
+    print("\n".join(lines))
+    print(f"took {(time.monotonic() - started) / 60:.0f} minutes")
+    if options.subset is None:
+        write(options.results, lines)
 
 
 if __name__ == "__main__":

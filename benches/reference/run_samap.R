@@ -1,8 +1,10 @@
-# One run of samap on the pancreas pair: raw counts to alignment scores and gene pairs, without UMAP.
+# One run of samap on an atlas pair: raw counts to alignment scores and gene pairs, then UMAP.
 #
 # Usage: Rscript run_samap.R DATA OUT THREADS
-# DATA is what export_data.R wrote; OUT receives phases.json (seconds of each phase), phases.csv (those of the engine) and scores.csv.
+# DATA is what export_data.R or `generate` wrote; OUT receives phases.json (seconds of each phase, and the peak memory up to the
+# gene pairs), phases.csv (those of the engine) and scores.csv.
 
+source(file.path("benches", "data.R"))
 clock <- proc.time()[["elapsed"]]
 phases <- c()
 done <- function(phase) {
@@ -17,7 +19,7 @@ data <- arguments[[1]]
 out <- arguments[[2]]
 threads <- as.integer(arguments[[3]])
 dir.create(out, recursive = TRUE, showWarnings = FALSE)
-atlases <- lapply(c(human = "human", mouse = "mouse"), function(species) readRDS(file.path(data, paste0(species, ".rds"))))
+atlases <- lapply(c(human = "human", mouse = "mouse"), function(species) read_plain(data, species))
 homology <- readRDS(file.path(data, "homology.rds"))
 done("start and reading")
 
@@ -27,8 +29,12 @@ done("SAM and mapping")
 scores <- alignment_scores(sm, by = "cell_type")
 done("alignment scores")
 
-pairs <- gene_pairs(sm, by = "cell_type", min_score = 0.1, test = "reference")
+pairs <- gene_pairs(sm, by = "cell_type", min_score = 0.1, test = "reference", threads = threads, verbose = FALSE)
 done("gene pairs")
+
+phases[["memory"]] <- peak_memory()
+sm <- run_umap(sm, threads = threads, verbose = FALSE)
+done("UMAP")
 
 table <- data.frame(human = scores$type_a, mouse = scores$type_b, score = scores$score)
 swapped <- scores$species_a == "mouse"

@@ -16,6 +16,7 @@ mod homology;
 mod job;
 mod mapping;
 mod options;
+mod plan;
 mod sam;
 mod sequences;
 
@@ -34,6 +35,7 @@ extendr_module! {
     use job;
     use mapping;
     use options;
+    use plan;
     use sam;
     use sequences;
 }

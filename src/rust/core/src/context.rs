@@ -150,7 +150,7 @@ pub fn total_memory() -> Option<u64> {
 }
 
 /// The number behind `label` in a file of the form `label: number kB`, in bytes.
-fn kibibytes(file: &str, label: &str) -> Option<u64> {
+pub(crate) fn kibibytes(file: &str, label: &str) -> Option<u64> {
     let text = std::fs::read_to_string(file).ok()?;
     let line = text.lines().find(|line| line.starts_with(label))?;
     let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;

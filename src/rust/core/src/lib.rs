@@ -16,6 +16,7 @@ pub mod io;
 pub mod knn;
 pub mod linalg;
 pub mod mapping;
+pub mod plan;
 pub mod rng;
 pub mod sam;
 mod simd;

@@ -1,0 +1,90 @@
+# Tables, exponents and plot of the scaling series, from what one.R wrote at each size.
+
+report <- function(folder, sizes, threads, rates) {
+  read <- function(size, name) {
+    utils::read.csv(file.path(folder, paste0("result-", format(size, scientific = FALSE, trim = TRUE)), name))
+  }
+  totals <- do.call(rbind, lapply(sizes, read, "summary.csv"))
+  phases <- do.call(rbind, lapply(sizes, function(size) {
+    cbind(cells = totals$cells[match(size, sizes)], grouped(read(size, "phases.csv")))
+  }))
+  floors <- grouped(read(max(sizes), "plan.csv"), "phase", "floor")
+  utils::write.csv(phases, file.path(folder, "scaling-phases.csv"), row.names = FALSE)
+  utils::write.csv(totals, file.path(folder, "scaling.csv"), row.names = FALSE)
+  ggplot2::ggsave(file.path("benches", "scaling.png"), scaling_plot(phases, totals), width = 9, height = 4.5, dpi = 110)
+  write_section("scaling", c(totals_table(totals), "", phase_table(phases, floors), "", footnote(totals, threads, rates)))
+}
+
+# The phases of all species and passes of a kind together: seconds (or another column) added up, and the highest peak.
+grouped <- function(phases, name = "what", column = "seconds") {
+  kind <- sub("^pass [0-9]+: ", "", phases[[name]])
+  kind <- factor(kind, unique(kind))
+  peak <- if (is.null(phases$peak_mb)) NA_real_ else as.numeric(tapply(phases$peak_mb, kind, max))
+  data.frame(phase = levels(kind), seconds = as.numeric(tapply(phases[[column]], kind, sum)), peak_mb = peak)
+}
+
+# Slope of log y over log cells; NA for fewer than two sizes.
+exponent <- function(cells, y) {
+  usable <- is.finite(y) & y > 0
+  if (sum(usable) < 2L) {
+    return(NA_real_)
+  }
+  unname(stats::coef(stats::lm(log(y[usable]) ~ log(cells[usable])))[[2]])
+}
+
+number <- function(x, digits) ifelse(is.na(x), "", formatC(x, format = "f", digits = digits, big.mark = " "))
+
+totals_table <- function(totals) {
+  rows <- data.frame(
+    cells = number(totals$cells, 0), `seconds` = number(totals$seconds, 1), `UMAP, s` = number(totals$umap, 1),
+    `peak memory, MB` = number(totals$peak_mb, 0), `planned memory, MB` = number(totals$predicted_mb, 0),
+    `planned seconds` = number(totals$predicted_seconds, 1), `gene pairs` = number(totals$pairs, 0), check.names = FALSE
+  )
+  fit <- function(column) number(exponent(totals$cells, totals[[column]]), 2)
+  rows[nrow(rows) + 1L, ] <- c("**exponent**", fit("seconds"), fit("umap"), fit("peak_mb"), "", "", "")
+  markdown(rows)
+}
+
+# Seconds of every phase at every size; at the largest the floor, and how many times it the phase took.
+phase_table <- function(phases, floors) {
+  names <- unique(phases$phase)
+  cells <- sort(unique(phases$cells))
+  seconds <- function(name) vapply(cells, function(n) sum(phases$seconds[phases$cells == n & phases$phase == name]), 0)
+  table <- t(vapply(names, function(name) {
+    floor <- floors$seconds[match(name, floors$phase)]
+    times <- seconds(name)[[length(cells)]] / floor
+    c(name, number(seconds(name), 2), number(exponent(cells, seconds(name)), 2), number(floor, 2), number(times, 1))
+  }, character(length(cells) + 4L)))
+  table <- as.data.frame(table)
+  names(table) <- c("phase, s", paste(number(cells, 0), "cells"), "exponent", "floor, s", "times the floor")
+  markdown(table)
+}
+
+footnote <- function(totals, threads, rates) {
+  c(
+    paste0("Seconds are from ", if (totals$input[[1]] == "h5ad") "the h5ad files" else "counts in memory",
+      " to scores and gene pairs; the phases of all species and passes are summed. Peak memory is that of the whole R"),
+    "process up to the end of `samap()`. Exponents are slopes of the logarithms over all sizes. One run each, every size in a",
+    "process of its own; what `samap_plan()` said before is beside it. The floor of a phase at the largest size is its work divided",
+    "by what the machine does at best (docs/performance.md). Plot: [scaling.png](scaling.png). Made by `make bench-scale`.", "",
+    paste0(describe_machine(threads), "; ", gsub("[{}\"]", "", rates))
+  )
+}
+
+scaling_plot <- function(phases, totals) {
+  all <- rbind(
+    data.frame(panel = "time, s", cells = phases$cells, value = phases$seconds, what = phases$phase),
+    data.frame(panel = "time, s", cells = totals$cells, value = totals$seconds, what = "all"),
+    data.frame(panel = "peak memory, MB", cells = totals$cells, value = totals$peak_mb, what = "all")
+  )
+  all <- all[all$value > 0, ]
+  all$panel <- factor(all$panel, c("time, s", "peak memory, MB"))
+  ggplot2::ggplot(all, ggplot2::aes(.data$cells, .data$value, colour = .data$what)) +
+    ggplot2::geom_line() +
+    ggplot2::geom_point(size = 1) +
+    ggplot2::scale_x_log10() +
+    ggplot2::scale_y_log10() +
+    ggplot2::facet_wrap(ggplot2::vars(.data$panel), scales = "free_y") +
+    ggplot2::labs(x = "cells", y = NULL, colour = NULL) +
+    ggplot2::theme_minimal(base_size = 10)
+}

@@ -1,0 +1,357 @@
+//! Memory and work of every phase, as formulas. n cells, g genes, z counts other than 0, z' those left after preprocessing, k
+//! neighbours, K cross-species neighbours, d components of SAM, m components of the mapping per species, D of all species.
+
+use super::ledger::{Ledger, Work};
+use super::{AtlasSize, Settings};
+use crate::knn::{KnnOptions, Method};
+use crate::linalg::pca::PcaSolver;
+use crate::mapping::Expansion;
+
+/// Share of the counts that is left after preprocessing with the default options (the rest is below `min_expression`).
+const LEFT: f64 = 0.6;
+/// Share of what is left that lies in the genes SAM uses.
+const IN_USED_GENES: f64 = 0.6;
+/// SAM iterations until the weights settle.
+const ITERATIONS: f64 = 3.0;
+/// Groups that clusters are taken for until they are known.
+const CLUSTERS: f64 = 12.0;
+/// Sums per gene that exist side by side when cells are gone through in blocks.
+const BLOCKS: f64 = 32.0;
+/// Up to so many cells, or genes, components are exact (`linalg::pca`).
+const EXACT_CELLS: f64 = 3000.0;
+const EXACT_GENES: f64 = 1000.0;
+/// Vectors multiplied at once by the exact and by the randomized solver, and blocks of cells whose sums exist side by side.
+const EXACT_STRIP: f64 = 32.0;
+const STRIP: f64 = 64.0;
+const PARTIAL: f64 = 16.0;
+/// Vectors of the randomized solver's basis per component and at least, and the room they are given.
+const PER_COMPONENT: f64 = 2.0;
+const LEAST_VECTORS: f64 = 320.0;
+const ROOM: f64 = 1.6;
+/// Queries and database rows in a tile of an exact search.
+const TILE: f64 = 384.0;
+/// Bytes of a number in single and in double precision, and of an index.
+const SINGLE: f64 = 4.0;
+const DOUBLE: f64 = 8.0;
+const INDEX: f64 = 4.0;
+/// Bytes of a (column, weight) pair in a row under construction, of such a row itself, and of an edge of a finished graph.
+const PAIR: f64 = 16.0;
+const ROW: f64 = 24.0;
+const EDGE: f64 = 12.0;
+
+/// Recorded seconds over the floor, per kind of work. Dense products come near the floor; what goes through sparse rows, tables
+/// of candidates or sorted lists does not.
+mod factor {
+    pub const PREPROCESS: f64 = 38.0;
+    pub const EXACT: f64 = 2.0;
+    pub const RANDOMIZED: f64 = 8.0;
+    pub const NEIGHBOURS: f64 = 4.0;
+    pub const DISPERSIONS: f64 = 10.0;
+    pub const PROJECTION: f64 = 5.0;
+    pub const NEIGHBOURHOODS: f64 = 20.0;
+    pub const MUTUAL: f64 = 5.0;
+    pub const REFINEMENT: f64 = 9.0;
+    pub const LAYOUT: f64 = 15.0;
+}
+
+/// Sizes of one species as numbers.
+struct Size {
+    n: f64,
+    g: f64,
+    z: f64,
+    left: f64,
+    /// Bytes of an entry of the expression.
+    entry: f64,
+}
+
+impl Size {
+    fn of(atlas: &AtlasSize) -> Self {
+        let column = if atlas.genes < 1 << 16 { 2.0 } else { 4.0 };
+        let z = atlas.stored as f64;
+        Size { n: atlas.cells as f64, g: atlas.genes as f64, z, left: LEFT * z, entry: SINGLE + column }
+    }
+
+    /// Components of the mapping.
+    fn components(&self, settings: &Settings) -> f64 {
+        (settings.components as f64).min(self.n.min(self.g) - 1.0).max(0.0)
+    }
+}
+
+/// The phases of one species: preprocessing, SAM, loadings.
+pub(super) fn species(ledger: &mut Ledger, species: usize, atlas: &AtlasSize, settings: &Settings) {
+    let size = Size::of(atlas);
+    preprocess(ledger, species, &size);
+    if !atlas.fitted {
+        sam(ledger, species, &size, settings);
+    }
+    loadings(ledger, species, &size, settings);
+}
+
+/// Counts are copied (columns, and values once more while they are checked), transformed in place and compacted.
+fn preprocess(ledger: &mut Ledger, species: usize, size: &Size) {
+    let working = size.z * (size.entry + SINGLE) + 48.0 * size.n + 2.0 * BLOCKS * DOUBLE * size.g;
+    let work = Work { moved: size.z * (12.0 + size.entry) + size.left * size.entry, ..Work::default() };
+    ledger.phase(Some(species), "preprocess", working, &[(work, factor::PREPROCESS)]);
+    ledger.hold(size.left * size.entry + DOUBLE * size.n);
+}
+
+/// Principal components, neighbours and dispersions in turn; of an iteration only the last coordinates are kept.
+fn sam(ledger: &mut Ledger, species: usize, size: &Size, settings: &Settings) {
+    let Size { n, g, left, entry, .. } = *size;
+    let genes = settings.sam.n_genes.map_or(g, |genes| g.min(genes as f64));
+    let (d, k) = ((settings.sam.npcs as f64).min(n).min(genes), settings.sam.k as f64);
+    let entries = IN_USED_GENES * left;
+    let components = pca(n, genes, entries, d, settings.sam.solver, true);
+    let neighbours = knn(n, n, d, (k, 0.0), &settings.sam.knn, settings.threads);
+    let found = n * d * SINGLE + genes * d * SINGLE;
+    let sums = 2.0 * BLOCKS * DOUBLE * g;
+    // What R receives is made while the engine's own is still there.
+    let (ours, theirs) = (EDGE * n * k + found, EDGE * n * k + DOUBLE * (n + g) * d);
+    let working = components.bytes.max(found + neighbours.bytes).max(found + EDGE * n * k + sums).max(ours + theirs);
+    let dispersions = Work { moved: k * left * entry, ..Work::default() };
+    let parts = [
+        (components.work.times(ITERATIONS), components.factor),
+        (neighbours.work.times(ITERATIONS), neighbours.factor),
+        (dispersions.times(ITERATIONS), factor::DISPERSIONS),
+    ];
+    ledger.phase(Some(species), "sam", working, &parts);
+    ledger.hold(theirs);
+}
+
+/// The components the mapping projects through, of all genes.
+fn loadings(ledger: &mut Ledger, species: usize, size: &Size, settings: &Settings) {
+    let m = size.components(settings);
+    let need = pca(size.n, size.g, size.left, m, settings.solver, false);
+    ledger.phase(Some(species), "loadings", need.bytes, &[(need.work, need.factor)]);
+    ledger.hold(size.g * m * SINGLE);
+}
+
+/// Memory and work of a step.
+struct Need {
+    bytes: f64,
+    work: Work,
+    factor: f64,
+}
+
+/// The `k` leading components of n cells × g genes with `entries` entries; with `scores`, coordinates of the cells too.
+fn pca(n: f64, g: f64, entries: f64, k: f64, solver: PcaSolver, scores: bool) -> Need {
+    let exact = match solver {
+        PcaSolver::Auto => n <= EXACT_CELLS || g <= EXACT_GENES,
+        PcaSolver::Exact => true,
+        PcaSolver::Lanczos | PcaSolver::Randomized => false,
+    };
+    if exact {
+        // The Gram matrix of the smaller side, a Krylov basis of up to a dozen vectors per component in a room twice as
+        // large, entries by gene where cells are fewer; then scores and loadings in double and in single precision.
+        let side = n.min(g);
+        let basis = (24.0 * k * side * DOUBLE).min(3.0 * side * side * DOUBLE);
+        let by_gene = if n <= g { entries * EDGE } else { 0.0 };
+        let result = (n + g) * k * (DOUBLE + SINGLE);
+        let bytes = side * side * DOUBLE + basis + by_gene.max(PARTIAL * g * EXACT_STRIP * DOUBLE) + result;
+        let gram = if n <= g { (entries * entries / g).min(n * n * g) } else { n * g * g };
+        // The leading pairs by iteration, or all of them where many are wanted.
+        let eigen = if 8.0 * k < side { 2.0 * side * side * 12.0 * k } else { 9.0 * side * side * side };
+        let work = Work { double: gram + eigen + 4.0 * entries * k, ..Work::default() };
+        return Need { bytes, work, factor: factor::EXACT };
+    }
+    // A basis over the genes, one pass over the cells per block of it; nothing grows with the cells but the scores.
+    let vectors = (PER_COMPONENT * k).max(LEAST_VECTORS).min(g);
+    let basis = ROOM * vectors * g * DOUBLE;
+    let sums = PARTIAL * g * STRIP * DOUBLE;
+    let bytes = basis + sums + g * k * (DOUBLE + SINGLE) + if scores { n * k * SINGLE } else { 0.0 };
+    let single = 4.0 * entries * vectors + 2.0 * entries * k;
+    let work = Work { single, double: 4.0 * g * vectors * vectors, ..Work::default() };
+    Need { bytes, work, factor: factor::RANDOMIZED }
+}
+
+/// A search for the `k` nearest of m cells for each of n in d dimensions, and for the `back` nearest of n for each of m (0: none
+/// asked for). An exact search serves both from one tile of scores, of which a search within one species needs half.
+fn knn(n: f64, m: f64, d: f64, (k, back): (f64, f64), options: &KnnOptions, threads: usize) -> Need {
+    let exact = match options.method {
+        Method::Auto => n.max(m) <= options.exact_limit as f64,
+        method => method == Method::Exact,
+    };
+    let found = |cells: f64, k: f64| cells * k * (PAIR + EDGE);
+    if exact {
+        let tiles = threads as f64 * 2.0 * TILE * TILE * SINGLE;
+        // Candidates with their scores are held until all tiles have been seen.
+        let candidates = |cells: f64, k: f64| cells * (128.0 + 8.0 * (2.0 * k + 64.0));
+        let (rows, scored) = if back > 0.0 { (n + m, 2.0 * n * m * d) } else { (m, n * m * d) };
+        let queries = if back > 0.0 { candidates(m, back) + found(m, back) } else { 0.0 };
+        let bytes = rows * d * SINGLE + tiles + candidates(n, k) + found(n, k) + queries;
+        let work = Work { single: scored, ..Work::default() };
+        return Need { bytes, work, factor: factor::NEIGHBOURS };
+    }
+    let one_way = |n: f64, m: f64| {
+        let lists = m.sqrt();
+        2.0 * n * (m * options.probe + lists) * d + 10.0 * 2.0 * 64.0 * lists * lists * d
+    };
+    let bytes = 2.0 * m.max(n) * d * SINGLE + found(n.max(m), k) + found(m, back) + ROW * n.max(m);
+    let single = one_way(n, m) + if back > 0.0 { one_way(m, n) } else { 0.0 };
+    Need { bytes, work: Work { single, ..Work::default() }, factor: factor::NEIGHBOURS }
+}
+
+/// What the phases of the mapping share.
+struct Joint {
+    sizes: Vec<Size>,
+    cells: f64,
+    components: Vec<f64>,
+    width: f64,
+    /// Cells in the neighbourhoods of each species, added up.
+    reached: Vec<f64>,
+    k: f64,
+    /// Edges of a stitched graph.
+    edges: f64,
+}
+
+impl Joint {
+    fn new(atlases: &[AtlasSize], settings: &Settings) -> Self {
+        let sizes: Vec<Size> = atlases.iter().map(Size::of).collect();
+        let components: Vec<f64> = sizes.iter().map(|size| size.components(settings)).collect();
+        let cells = sizes.iter().map(|size| size.n).sum();
+        let k = settings.mapping.cross_species_k as f64;
+        let partners = if settings.mapping.pairwise { k * (atlases.len() as f64 - 1.0) } else { k };
+        Joint {
+            width: components.iter().sum(),
+            reached: atlases.iter().map(|atlas| reached(atlas, settings)).collect(),
+            edges: cells * (settings.sam.k as f64 - 1.0 + partners),
+            sizes,
+            cells,
+            components,
+            k,
+        }
+    }
+
+    /// Pairs (a, b) of different species.
+    fn pairs(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        let species = self.sizes.len();
+        (0..species).flat_map(move |a| (0..species).filter(move |&b| b != a).map(move |b| (a, b)))
+    }
+}
+
+/// Σ over the cells of the size of their neighbourhood, which is at most their budget.
+fn reached(atlas: &AtlasSize, settings: &Settings) -> f64 {
+    let n = atlas.cells as f64;
+    let cap = settings.mapping.max_neighborhood.map_or(f64::INFINITY, |cap| cap as f64);
+    if atlas.groups.is_empty() {
+        return n * (n / CLUSTERS).min(cap);
+    }
+    atlas.groups.iter().map(|&size| size as f64 * (size as f64).min(cap)).sum()
+}
+
+/// The phases of the mapping, and what R receives.
+pub(super) fn mapping(ledger: &mut Ledger, atlases: &[AtlasSize], settings: &Settings) {
+    let joint = Joint::new(atlases, settings);
+    ledger.hold(joint.cells * settings.sam.k as f64 * INDEX);
+    own(ledger, &joint);
+    neighbourhoods(ledger, &joint, settings);
+    let passes = settings.mapping.n_iterations;
+    for pass in 1..=passes {
+        projection(ledger, &joint, pass);
+        cross_knn(ledger, &joint, settings, pass);
+        mutual(ledger, &joint, settings, pass);
+        if pass < passes || pass == 1 {
+            refinement(ledger, &joint, settings, pass);
+        }
+        let kept = if settings.mapping.keep_iterations { passes } else { 2 };
+        if pass > kept {
+            ledger.hold(-joint.edges * EDGE);
+        }
+    }
+    let kept = if settings.mapping.keep_iterations { passes } else { passes.min(2) };
+    let graphs = kept as f64 * joint.edges * EDGE;
+    // One graph at a time is turned into columns before R has it.
+    ledger.hold(graphs + joint.edges * EDGE + joint.cells * joint.width * DOUBLE);
+}
+
+fn own(ledger: &mut Ledger, joint: &Joint) {
+    let flops = joint.sizes.iter().zip(&joint.components).map(|(size, m)| 2.0 * size.left * m).sum();
+    let latent = joint.cells * joint.width * SINGLE;
+    let work = Work { double: flops, ..Work::default() };
+    ledger.phase(None, "projection within species", latent, &[(work, factor::PROJECTION)]);
+    ledger.hold(latent);
+}
+
+/// Bytes of the neighbourhoods that are held: those of the species in whose share of the memory budget they fit. The others
+/// are made a section of cells at a time.
+fn held_neighbourhoods(joint: &Joint, settings: &Settings) -> f64 {
+    let share = settings.memory as f64 / 2.0 / joint.sizes.len() as f64;
+    joint.reached.iter().map(|reached| 2.0 * reached * INDEX).filter(|&bytes| bytes <= share).sum()
+}
+
+/// Forward and backward: who is in the neighbourhood of a cell, and in whose neighbourhoods it is.
+fn neighbourhoods(ledger: &mut Ledger, joint: &Joint, settings: &Settings) {
+    let reached: f64 = joint.reached.iter().sum();
+    let from_keys = settings.mapping.neigh_from_keys.iter().all(|&keys| keys);
+    let kept = if from_keys { joint.cells * INDEX } else { held_neighbourhoods(joint, settings) };
+    let hops = match settings.mapping.expansion {
+        Expansion::Bfs | Expansion::Nearest => 1.0,
+        Expansion::MatrixPower => 10.0,
+    };
+    let work = Work { moved: hops * 4.0 * reached * INDEX, ..Work::default() };
+    ledger.phase(None, "neighbourhoods", kept + ROW * joint.cells, &[(work, factor::NEIGHBOURHOODS)]);
+    ledger.hold(kept);
+}
+
+fn projection(ledger: &mut Ledger, joint: &Joint, pass: usize) {
+    let flops = joint.pairs().map(|(a, b)| 2.0 * joint.sizes[a].left * joint.components[b]).sum();
+    let operator = joint.pairs().map(|(a, b)| joint.sizes[a].g * joint.components[b] * SINGLE).fold(0.0, f64::max);
+    let work = Work { double: flops, ..Work::default() };
+    ledger.phase(None, &format!("pass {pass}: projection"), operator, &[(work, factor::PROJECTION)]);
+}
+
+fn cross_knn(ledger: &mut Ledger, joint: &Joint, settings: &Settings, pass: usize) {
+    let of_pair = |(a, b): (usize, usize)| {
+        let (n, m) = (joint.sizes[a].n, joint.sizes[b].n);
+        let need = knn(n, m, joint.width, (joint.k, joint.k), &settings.mapping.knn, settings.threads);
+        (need.bytes.max((n + m) * (joint.k * (PAIR + 2.0 * EDGE) + ROW)), need.work.single)
+    };
+    let (bytes, flops): (Vec<f64>, Vec<f64>) = joint.pairs().filter(|&(a, b)| a < b).map(of_pair).unzip();
+    let kept: f64 = joint.pairs().map(|(a, _)| joint.sizes[a].n * joint.k * EDGE).sum();
+    let largest = bytes.into_iter().fold(0.0, f64::max);
+    let work = Work { single: flops.iter().sum(), ..Work::default() };
+    ledger.phase(
+        None,
+        &format!("pass {pass}: cross-species neighbours"),
+        kept + largest,
+        &[(work, factor::NEIGHBOURS)],
+    );
+}
+
+/// Rows of the mutual graph are made in blocks; what is kept of them becomes the stitched graph.
+fn mutual(ledger: &mut Ledger, joint: &Joint, settings: &Settings, pass: usize) {
+    let blocks: f64 = joint.pairs().map(|(a, _)| joint.sizes[a].n * joint.k * EDGE).sum();
+    let largest = joint.sizes.iter().map(|size| size.n).fold(0.0, f64::max);
+    let threads = settings.threads as f64;
+    // Candidates of a cell: those in whose neighbourhoods its partners are.
+    let candidates: f64 =
+        joint.pairs().map(|(a, b)| joint.sizes[a].n * joint.reached[b] / joint.sizes[b].n.max(1.0)).sum();
+    let scratch = threads * (3.0 * DOUBLE * joint.cells + 128.0 * 2.0 * PAIR * candidates / joint.cells.max(1.0));
+    let rows = joint.cells * (2.0 * ROW + joint.k * PAIR);
+    let stitching = joint.edges * (PAIR + EDGE) + joint.cells * (ROW + joint.k * EDGE);
+    let all: f64 = joint.reached.iter().map(|reached| 2.0 * reached * INDEX).sum();
+    let sections = if all > held_neighbourhoods(joint, settings) { settings.memory as f64 } else { 0.0 };
+    let making = blocks * largest / joint.cells.max(1.0) + scratch + rows + sections;
+    let working = blocks + 16.0 * joint.cells + making.max(stitching);
+    let correlated = if settings.mapping.scale_edges_by_corr { 2.0 * candidates * joint.width } else { 0.0 };
+    let work = Work { double: correlated, moved: candidates * joint.k * PAIR, ..Work::default() };
+    ledger.phase(None, &format!("pass {pass}: mutual neighbours"), working, &[(work, factor::MUTUAL)]);
+    ledger.hold(joint.edges * EDGE);
+}
+
+/// Sums per gene and edge, in blocks of cells.
+fn refinement(ledger: &mut Ledger, joint: &Joint, settings: &Settings, pass: usize) {
+    let genes: f64 = joint.sizes.iter().map(|size| size.g).sum();
+    let working = BLOCKS * DOUBLE * (2.0 * genes + settings.edges as f64);
+    let entries: f64 = joint.sizes.iter().map(|size| size.left / size.n.max(1.0) * size.entry).sum();
+    let work = Work { moved: joint.edges * entries / joint.sizes.len() as f64, ..Work::default() };
+    ledger.phase(None, &format!("pass {pass}: refinement"), working, &[(work, factor::REFINEMENT)]);
+}
+
+/// The layout of the stitched graph.
+pub(super) fn layout(ledger: &mut Ledger, atlases: &[AtlasSize], settings: &Settings) {
+    let joint = Joint::new(atlases, settings);
+    let working = joint.edges * 4.0 * EDGE + joint.cells * 64.0 * DOUBLE;
+    let work = Work { moved: settings.epochs as f64 * joint.edges * 6.0 * DOUBLE, ..Work::default() };
+    ledger.phase(None, "umap", working, &[(work, factor::LAYOUT)]);
+}

@@ -45,6 +45,10 @@ is_path <- function(x) is.character(x) && length(x) == 1L && !is.na(x)
 raw_file <- function(x, species) {
   if (is_path(x)) x <- h5ad_atlas(x)
   path <- normalizePath(x$path, winslash = "/", mustWork = FALSE)
+  if (!file.exists(path)) {
+    bad_atlas("io", species, paste0("is the path ", quoted(x$path), ", where there is no file."),
+      remedy = "Give the full path, or one from the working directory.")
+  }
   about <- engine_inspect(path, x$layer, x$var_names, species)
   if (about$nonzeros == 0) {
     bad_atlas("empty", species, paste0("has no counts at all in ", about$matrix, " of ", path, "."), "Give raw counts.")

@@ -120,7 +120,7 @@ test_that("results survive saving, and say when a file is gone, changed or moved
 })
 
 test_that("a file that cannot be used says why", {
-  expect_error(quiet_sam("/no/such/file.h5ad"), class = if (has_hdf5_()) "samap_error_io" else "samap_error_no_hdf5")
+  expect_error(quiet_sam("/no/such/file.h5ad"), class = "samap_error_io")
   skip_without_hdf5()
   text <- withr::local_tempfile(lines = "not HDF5", fileext = ".h5ad")
   expect_error(quiet_sam(text), class = "samap_error_parse")

@@ -8,13 +8,15 @@
 #'   neighbours first, so that the order of the cells does not matter; or `"matrix_power"`, ring by ring those that
 #'   most paths lead to, as in SAMap before version 3.
 #' @param max_neighborhood Largest budget of a cell, in cells. `Inf`: the size of its group, as in the reference.
-#' @param pca_solver How principal components are found: `"auto"` (exact up to a smaller side of 3000, else randomized),
-#'   `"exact"`, `"lanczos"` or `"randomized"`.
+#' @param pca_solver How principal components are found: `"auto"` (exact up to 3000 cells or 1000 genes, else
+#'   randomized), `"exact"`, `"lanczos"` or `"randomized"`.
 #' @param n_components Number of components the mapping projects through, per species.
 #' @param wscale Scale the refined correlation of two genes by their SAM weights.
 #' @param correlation_memory Bytes; the refinement holds the smoothed expression of all homologous genes at once if it
 #'   is estimated to take less than this, and streams it in tiles otherwise.
-#' @param memory Bytes; budget of every working set that grows with the number of cells.
+#' @param memory Budget of every working set that grows with the number of cells: a number of bytes, or a string with a
+#'   unit such as `"512MB"`, `"8GB"` or `"1.5 GiB"` (kB, MB, GB and TB are powers of 1000; KiB, MiB, GiB and TiB of
+#'   1024). Chunks are cut to fit it; it changes memory and time, never a result. Data and results come on top.
 #' @param exact_limit Largest number of cells that `knn = "auto"` searches exactly.
 #' @param probe Share of the lists of the inverted file that are searched per cell (`knn = "ivf"`).
 #' @param hnsw_m,hnsw_ef_construction,hnsw_ef Connections per layer, and candidates held while building and searching
@@ -22,17 +24,20 @@
 #' @param keep_iterations Keep the stitched graph of every pass. `FALSE`: of the first and the last.
 #' @param keep_counts Keep the counts in the result (the caller's own matrix, not a copy). `FALSE` makes saved results
 #'   small, but [gene_pairs()], [cluster_markers()] and [refine_homology()] then need [attach_counts()] first.
+#' @param cache Folder in which what SAM finds for each species is kept and found again, so that an interrupted or repeated
+#'   run goes on from there. A result is taken only where the counts, all options and the version of the engine are the
+#'   same; [run_info()] says so. Files in it may be deleted at any time. `NULL`: none.
 #'
 #' @return A list of class `samap_control`. An unusable value is an error of class `samap_error_argument`.
 #' @examples
-#' samap_control(keep_iterations = TRUE)
+#' samap_control(keep_iterations = TRUE, memory = "4GB")
 #' @export
 samap_control <- function(expansion = c("bfs", "nearest", "matrix_power"), max_neighborhood = Inf,
                           pca_solver = c("auto", "exact", "lanczos", "randomized"), n_components = 300L,
                           wscale = FALSE, correlation_memory = 2e9, memory = 2^30,
                           exact_limit = 50000L, probe = 0.1,
                           hnsw_m = 48L, hnsw_ef_construction = 200L, hnsw_ef = 200L,
-                          keep_iterations = FALSE, keep_counts = TRUE) {
+                          keep_iterations = FALSE, keep_counts = TRUE, cache = NULL) {
   control <- list(
     expansion = check_choice(expansion, c("bfs", "nearest", "matrix_power"), "expansion"),
     max_neighborhood = check_number(max_neighborhood, "max_neighborhood", min = 1, infinite = TRUE),
@@ -40,16 +45,35 @@ samap_control <- function(expansion = c("bfs", "nearest", "matrix_power"), max_n
     n_components = check_number(n_components, "n_components", min = 2, integer = TRUE),
     wscale = check_flag(wscale, "wscale"),
     correlation_memory = check_number(correlation_memory, "correlation_memory", min = 0, infinite = TRUE),
-    memory = check_number(memory, "memory", min = 2^20),
+    memory = check_memory(memory),
     exact_limit = check_number(exact_limit, "exact_limit", min = 0, integer = TRUE),
     probe = check_number(probe, "probe", min = 0, max = 1),
     hnsw_m = check_number(hnsw_m, "hnsw_m", min = 2, max = 256, integer = TRUE),
     hnsw_ef_construction = check_number(hnsw_ef_construction, "hnsw_ef_construction", min = 1, integer = TRUE),
     hnsw_ef = check_number(hnsw_ef, "hnsw_ef", min = 1, integer = TRUE),
     keep_iterations = check_flag(keep_iterations, "keep_iterations"),
-    keep_counts = check_flag(keep_counts, "keep_counts")
+    keep_counts = check_flag(keep_counts, "keep_counts"),
+    cache = if (!is.null(cache)) check_string(cache, "cache")
   )
   structure(control, class = "samap_control")
+}
+
+# Bytes from a number, or from a string such as "8GB".
+check_memory <- function(memory) {
+  units <- c(B = 1, KB = 1e3, MB = 1e6, GB = 1e9, TB = 1e12, KIB = 2^10, MIB = 2^20, GIB = 2^30, TIB = 2^40)
+  if (is.character(memory) && length(memory) == 1L && !is.na(memory)) {
+    parts <- regmatches(memory, regexec("^ *([0-9]+[.]?[0-9]*) *([[:alpha:]]+) *$", memory))[[1]]
+    unit <- units[toupper(parts[3])]
+    if (length(parts) == 0L || is.na(unit)) {
+      samap_abort(
+        "argument", "`memory` must be a number of bytes or a string such as \"8GB\".",
+        argument = "memory", found = paste0("It is ", describe(memory), "."),
+        remedy = "Units are B, kB, MB, GB, TB, KiB, MiB, GiB and TiB."
+      )
+    }
+    memory <- as.double(parts[2]) * unname(unit)
+  }
+  check_number(memory, "memory", min = 2^20)
 }
 
 pca_solvers <- c("auto", "exact", "lanczos", "randomized")
@@ -58,11 +82,11 @@ knn_methods <- c("auto", "exact", "ivf", "hnsw")
 
 #' The engine's default options
 #'
-#' Defaults live in the engine, once. The arguments of [samap()], [sam()], [run_umap()] and [samap_control()] have the
-#' same values (a test asserts it).
+#' Defaults live in the engine, once. The arguments of [samap()], [sam()], [run_umap()], [samap_control()] and of the
+#' functions that make tables have the same values (a test asserts it).
 #'
-#' @return A named list of named lists, one per step (`preprocess`, `sam`, `knn`, `loadings`, `mapping`, `umap`), and
-#'   `memory` in bytes.
+#' @return A named list of named lists, one per step (`preprocess`, `sam`, `knn`, `loadings`, `mapping`, `umap`,
+#'   `gene_pairs`, `enrichment`, `substitutions`, `cell_type_triangles`, `gene_triangles`), and `memory` in bytes.
 #' @examples
 #' samap_defaults()$mapping$n_iterations
 #' @export

@@ -128,8 +128,7 @@ print.samap <- function(x, ...) {
     ")\n", sep = "")
   print_alignment(x)
   print_checks(x)
-  cat("umap: ", if (is.null(x$umap)) "none" else "yes", " | counts: ", if (is.null(x$counts)) "not kept" else "kept",
-    "\n", sep = "")
+  cat("umap: ", if (is.null(x$umap)) "none" else "yes", " | counts: ", describe_counts(x$counts), "\n", sep = "")
   cat("time: ", format(round(x$provenance$seconds, 1)), " s on ", x$provenance$device, ", ",
     count_of(x$provenance$threads, "thread"), " | seed: ", x$provenance$seed, "\n", sep = "")
   invisible(x)
@@ -359,13 +358,17 @@ need_counts <- function(x) {
       remedy = "`attach_counts()` restores them from the atlases of the run."
     )
   }
+  counts <- if (inherits(x, "samap_sam")) list(x$counts) else x$counts
+  for (file in unlist(lapply(unname(counts), source_files), recursive = FALSE)) check_counts_file(file)
   x$counts
 }
 
 #' Give a result its counts back
 #'
-#' @param sm What [samap()] or [sam()] returned with `samap_control(keep_counts = FALSE)`.
-#' @param atlases The atlases of that run, as given to [samap()] (or the one given to [sam()]).
+#' @param sm What [samap()] or [sam()] returned with `samap_control(keep_counts = FALSE)`, or from files that are elsewhere
+#'   now.
+#' @param atlases The atlases of that run, as given to [samap()] (or the one given to [sam()]); files wherever they are
+#'   now.
 #' @return `sm` with the counts. Other atlases than those of the run are an error of class
 #'   `samap_error_different_input`.
 #' @examples

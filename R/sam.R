@@ -6,7 +6,8 @@
 #' alone, and hand the result to [samap()].
 #'
 #' @param x Raw counts, genes x cells: a matrix or sparse matrix, `list(counts =, cells =)`, a Seurat object, a
-#'   SingleCellExperiment, or an unnamed list of those (several samples).
+#'   SingleCellExperiment, the path of an `.h5ad` or Cell Ranger `.h5` file (or [h5ad_atlas()]), or an unnamed list of
+#'   those (several samples).
 #' @param sum_norm What the counts of every cell are scaled to: `"cell_median"` (the median of the cells' totals),
 #'   `"gene_median"`, `"none"`, or a number such as 1e4.
 #' @param norm Transformation: `"log"` (log2(x / div + 1)), `"ftt"` (Freeman-Tukey), `"asin"` (inverse hyperbolic sine),
@@ -28,8 +29,8 @@
 #' @param sparse_pca Components from the sparse matrix with implicit centring: less memory, no clipping of outliers.
 #' @param weight_mode How dispersion becomes weight: `"rms"`, `"dispersion"`, `"variance"` or `"combined"`.
 #' @param reduction Coordinates to find the neighbours in, instead of principal components: a matrix cells x
-#'   dimensions, or the name of a reduction of a Seurat object or SingleCellExperiment (such as `"harmony"`). Weights
-#'   follow from those neighbours, and [samap()] projects the species through loadings fitted to these coordinates: take
+#'   dimensions, or the name of a reduction of a Seurat object or SingleCellExperiment (such as `"harmony"`) or of an
+#'   `.h5ad` file (of `obsm`, such as `"X_pca"`). Weights follow from those neighbours, and [samap()] projects the species through loadings fitted to these coordinates: take
 #'   ones of some tens of dimensions, not a two-dimensional layout.
 #' @param batch Metadata column with the batch of every cell (`"sample"` for stacked samples). The principal components
 #'   are corrected by Harmony in every iteration, and [samap()] projects the species through loadings that carry the
@@ -111,7 +112,7 @@ sam <- function(x,
   atlas <- read_atlas(x, sole_species)
   options["components"] <- list(read_reduction(x, reduction, nrow(atlas$cells)))
   options["batch"] <- list(read_batch(batch, atlas$cells, check_harmony(harmony), reduction))
-  fitted <- fit_sam(atlas, sole_species, preprocess, options, search, run)
+  fitted <- fit_sam(atlas, sole_species, preprocess, options, search, run, control$cache)
   fit <- fitted$fit
   fit$cells[["samap_leiden"]] <- leiden_clusters(fit$neighbor_index, resolution, options$seed)
   fit$options$resolution <- resolution
@@ -196,6 +197,9 @@ read_reduction <- function(x, reduction, n_cells) {
 }
 
 named_reduction <- function(x, name) {
+  if (is_path(x) || inherits(x, "samap_h5ad")) {
+    return(engine_reduction(if (is_path(x)) x else x$path, name))
+  }
   if (inherits(x, "Seurat")) {
     there <- names(x@reductions)
     if (name %in% there) {
@@ -217,10 +221,16 @@ named_reduction <- function(x, name) {
 }
 
 # SAM of one atlas: list(fit = fields of a samap_sam, expression = handle of the normalised data).
-fit_sam <- function(atlas, species, preprocess, sam, knn, run) {
+fit_sam <- function(atlas, species, preprocess, sam, knn, run, cache = NULL) {
   check_cell_number(ncol(atlas$counts), species, sam$k)
   expression <- engine_expression(atlas$counts, preprocess, run, species)
-  result <- engine_sam(expression$pointer, sam, knn, run, species)
+  # Of a matrix it was said when it was read.
+  if (is_source(atlas$counts)) {
+    warn_empty(expression$empty_cells, expression$empty_genes, nrow(atlas$counts), species)
+  }
+  key <- if (!is.null(cache)) list(atlas_hash(atlas), preprocess, sam, knn, run$backend)
+  compute <- function() engine_sam(expression$pointer, sam, knn, run, species)
+  result <- cached(cache, key, compute, run, if (is_sole(species)) "sam" else species)
   genes <- data.frame(
     gene = atlas$genes, weight = result$weights, dispersion = result$dispersions,
     mean = expression$means, variance = expression$variances, kept = expression$kept
@@ -258,6 +268,6 @@ print.samap_sam <- function(x, ...) {
   cat("  highest weights: ", paste(top, collapse = ", "), "\n", sep = "")
   cat("  clusters: ", nlevels(x$cells$samap_leiden), " at resolution ", format(x$options$resolution), "\n", sep = "")
   cat("  iterations: ", nrow(x$weights_per_iteration), ", seed ", x$options$sam$seed, "\n", sep = "")
-  cat("  counts: ", if (is.null(x$counts)) "not kept, see `attach_counts()`" else "kept", "\n", sep = "")
+  cat("  counts: ", describe_counts(x$counts), if (is.null(x$counts)) ", see `attach_counts()`", "\n", sep = "")
   invisible(x)
 }

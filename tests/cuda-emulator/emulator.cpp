@@ -55,7 +55,7 @@ API int cuDeviceGet(int* device, int ordinal) { return ordinal ? 101 : (*device 
 API int cuDeviceGetName(char* name, int size, int) { return snprintf(name, size, "CPU emulation"), OK; }
 API int cuDeviceTotalMem_v2(size_t* bytes, int) { return *bytes = total_memory(), OK; }
 API int cuDeviceGetAttribute(int* value, int attribute, int) {
-    static const std::map<int, int> known{{75, 8}, {76, 0}, {1, 1024}, {8, 49152}, {10, 32}, {16, 4}, {39, 2048}};
+    static const std::map<int, int> known{{75, 8}, {76, 0}, {1, 1024}, {8, 49152}, {10, 32}, {16, 4}, {39, 2048}, {115, 1}};
     auto found = known.find(attribute);
     return *value = found == known.end() ? 0 : found->second, OK;
 }

@@ -10,6 +10,14 @@ with_atlas <- function(change) {
 
 with_counts <- function(change) with_atlas(function(atlas) list(counts = change(atlas$counts), cells = NULL))
 
+test_that("memory is a number of bytes, or a string with a unit", {
+  expect_identical(samap_control(memory = "8GB")$memory, 8e9)
+  expect_identical(samap_control(memory = "1.5 GiB")$memory, 1.5 * 2^30)
+  expect_identical(samap_control(memory = 2^21)$memory, 2^21)
+  expect_error(samap_control(memory = "1kB"), class = "samap_error_argument")
+  expect_error(samap_control(memory = "GB"), class = "samap_error_argument")
+})
+
 test_that("atlases must be a named list of two or more species", {
   expect_snapshot({
     show_condition(run(atlases = 1))
@@ -131,6 +139,7 @@ test_that("keys, labels and settings are checked", {
     show_condition(samap(two_species()$atlases, two_species()$homology, threads = 1e5))
     show_condition(samap(two_species()$atlases, two_species()$homology, verbose = "no"))
     show_condition(run(seed = 3e9))
+    show_condition(samap_control(memory = "8 gigs"))
     show_condition(samap_control(probe = 2))
   })
 })

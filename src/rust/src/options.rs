@@ -1,9 +1,15 @@
 //! The options of every step: from R's named lists to the engine's structs, and the engine's defaults back to R.
 
+use crate::cluster_markers::TESTS;
 use crate::convert::{Fields, matrix_from_r};
 use crate::error::outcome;
+use crate::gene_pairs::DIRECTIONS;
+use crate::triangles::CLASSES;
 use extendr_api::prelude::*;
 use samap_core::analysis::TransferOptions;
+use samap_core::analysis::{
+    EnrichmentOptions, GenePairOptions, GeneTriangleOptions, SubstitutionOptions, Test, TypeTriangleOptions,
+};
 use samap_core::backend::Request;
 use samap_core::context::DEFAULT_MEMORY;
 use samap_core::embedding::{Init, UmapOptions};
@@ -219,6 +225,11 @@ fn samap_defaults_() -> Robj {
             loadings = list!(n_components = LOADINGS as f64, pca_solver = name_of(PCA_SOLVERS, &PcaSolver::Auto)),
             mapping = mapping_defaults(),
             umap = umap_defaults(),
+            gene_pairs = gene_pair_defaults(),
+            enrichment = enrichment_defaults(),
+            substitutions = list!(min_gain = SubstitutionOptions::default().min_gain),
+            cell_type_triangles = type_triangle_defaults(),
+            gene_triangles = gene_triangle_defaults(),
             transfer = transfer_defaults(),
             memory = DEFAULT_MEMORY as f64
         )
@@ -324,6 +335,36 @@ fn umap_defaults() -> List {
         init = name_of(INITS, &d.init),
         seed = d.seed as f64
     )
+}
+
+fn gene_pair_defaults() -> List {
+    let d = GenePairOptions::default();
+    list!(
+        min_score = d.min_score,
+        min_weight = d.min_weight,
+        min_fraction = d.min_fraction,
+        max_pairs = d.max_pairs as f64,
+        max_pval = d.max_pval,
+        test = name_of(TESTS, &Test::default()),
+        direction = name_of(DIRECTIONS, &d.direction)
+    )
+}
+
+fn enrichment_defaults() -> List {
+    let d = EnrichmentOptions::default();
+    let max_size = if d.max_size == usize::MAX { f64::INFINITY } else { d.max_size as f64 };
+    list!(min_size = d.min_size as f64, max_size = max_size)
+}
+
+fn type_triangle_defaults() -> List {
+    let d = TypeTriangleOptions::default();
+    list!(min_score = d.min_score, n = d.size as f64)
+}
+
+fn gene_triangle_defaults() -> List {
+    let d = GeneTriangleOptions::default();
+    let classes: Vec<&str> = d.classes.iter().map(|class| name_of(CLASSES, class)).collect();
+    list!(min_correlation = d.min_correlation, n = d.size as f64, classes = classes)
 }
 
 extendr_module! {

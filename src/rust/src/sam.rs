@@ -1,6 +1,7 @@
 //! Preprocessing, SAM and the loadings of one species.
 
-use crate::convert::{SparseSlots, indices_to_r, matrix_from_r, matrix_to_r, neighbours_to_r, rows_to_r};
+use crate::convert::{indices_to_r, matrix_from_r, matrix_to_r, neighbours_to_r, rows_to_r};
+use crate::counts::Counts;
 use crate::error::{outcome, wrong};
 use crate::job::{Job, Pack};
 use crate::options;
@@ -23,21 +24,31 @@ pub fn held<T: Clone + 'static>(argument: &str, object: &Robj) -> Result<T> {
     Ok(pointer.addr().clone())
 }
 
-/// Preprocesses counts (dgCMatrix, genes × cells): `list(pointer, means, variances, kept)`.
+/// Preprocesses counts (a dgCMatrix, genes × cells, or what stays out of R): `list(pointer, means, variances, kept,
+/// empty_cells, empty_genes)`.
 #[extendr]
 fn expression_start(counts: Robj, preprocess_options: Robj, threads: i32, memory: f64) -> Robj {
     outcome(|| {
-        let slots = SparseSlots::of("counts", &counts)?;
+        let source = Counts::of(&counts)?;
         let options = options::preprocess(&preprocess_options)?;
         Job::start(threads, memory, vec![counts.clone()], move |ctx| {
-            let done =
-                ctx.phase("preprocess", 1, || preprocess::preprocess(slots.expression("counts")?, &options, ctx))?;
+            let read = source.read(ctx)?;
+            let (empty_cells, empty_genes) = read.empty();
+            let done = ctx.phase("preprocess", 1, || preprocess::preprocess(read, &options, ctx))?;
             Ok(Box::new(move || {
                 let means: Vec<f64> = done.means.iter().map(|&x| f64::from(x)).collect();
                 let variances: Vec<f64> = done.variances.iter().map(|&x| f64::from(x)).collect();
                 let kept = done.kept.clone();
                 let pointer: Robj = ExternalPtr::new(Species::new(done)).into();
-                Ok(list!(pointer = pointer, means = means, variances = variances, kept = kept).into())
+                Ok(list!(
+                    pointer = pointer,
+                    means = means,
+                    variances = variances,
+                    kept = kept,
+                    empty_cells = empty_cells as f64,
+                    empty_genes = empty_genes as f64
+                )
+                .into())
             }) as Pack)
         })
     })

@@ -6,6 +6,9 @@
 //! Conventions: expression matrices are cells × genes, CSR, `f32`; graphs are CSR, `f64`; species, cells, genes and clusters
 //! are integers; every reduction has a fixed order, so results do not depend on the number of threads.
 
+// What only the CUDA backend uses.
+#![cfg_attr(not(feature = "cuda"), allow(dead_code, unused_imports))]
+
 pub mod analysis;
 pub mod backend;
 pub mod context;

@@ -452,6 +452,30 @@ fn a_budget_cap_of_everything_changes_nothing_and_a_small_one_little() {
     assert!(jaccard(last(&free), last(&map(&atlases, &capped(Some(30))))) > 0.6);
 }
 
+/// Mixed neighbourhoods too: those of groups beside those that are made when they are needed.
+#[test]
+fn neighbourhoods_made_in_sections_change_no_bit() {
+    let atlases = small("small3");
+    for neigh_from_keys in [vec![false], vec![false, true, false]] {
+        let options = MappingOptions { n_iterations: 1, neigh_from_keys, ..MappingOptions::default() };
+        let with = |memory: usize, threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let ctx = Context::new(memory);
+            let mapping = pool.install(|| run(&atlases.atlases(), &atlases.homology, None, &options, &ctx)).unwrap();
+            let made: Vec<String> =
+                ctx.choices().into_iter().filter(|c| c.what == "neighborhoods").map(|c| c.chosen).collect();
+            (last(&mapping).clone(), made)
+        };
+        let (held, how) = with(1 << 30, 2);
+        assert!(how.iter().all(|how| how == "held"));
+        for threads in [1, 3] {
+            let (made, how) = with(40_000, threads);
+            assert!(how.iter().all(|how| how == "in sections"));
+            assert!(made == held);
+        }
+    }
+}
+
 #[test]
 fn the_older_expansion_maps_alike() {
     let atlases = small("small2");

@@ -24,7 +24,7 @@ pub enum Cuda {}
 impl Cuda {
     /// # Errors
     /// Always [`Error::Device`].
-    pub fn new(_: usize) -> Result<Self> {
+    pub fn new() -> Result<Self> {
         Err(Error::Device { device: "cuda".to_owned(), reason: WHY.to_owned() })
     }
 

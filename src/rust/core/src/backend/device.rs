@@ -45,7 +45,7 @@ impl Device {
         if request == Request::Cpu {
             return Ok(Device::Cpu(Cpu));
         }
-        match (Cuda::new(ctx.memory()), request) {
+        match (Cuda::new(), request) {
             (Ok(cuda), _) => {
                 ctx.choose("device", "cuda", cuda.description());
                 Ok(Device::Cuda(cuda))

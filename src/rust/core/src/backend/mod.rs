@@ -114,6 +114,20 @@ pub trait Backend: Sync + Sized {
         ctx: &Context,
     ) -> Result<Neighbours>;
 
+    /// The `k.0` nearest of the cells `b` for each of the cells `a`, and the `k.1` nearest of `a` for each of `b`.
+    fn latent_neighbours_both(
+        &self,
+        latent: &Self::Latent,
+        a: Range<usize>,
+        b: Range<usize>,
+        k: (usize, usize),
+        options: &KnnOptions,
+        ctx: &Context,
+    ) -> Result<(Neighbours, Neighbours)> {
+        let forward = self.latent_neighbours(latent, a.clone(), b.clone(), k.0, options, ctx)?;
+        Ok((forward, self.latent_neighbours(latent, b, a, k.1, options, ctx)?))
+    }
+
     /// The neighbourhood of every cell; see [`crate::mapping::expand::expand`].
     fn expand(
         &self,
@@ -123,6 +137,20 @@ pub trait Backend: Sync + Sized {
         expansion: Expansion,
         ctx: &Context,
     ) -> Result<Pattern>;
+
+    /// The neighbourhoods of one species as [`Backend::mutual_graph`] reads them; `groups` decides which cells are worked on
+    /// together.
+    fn neighbourhood(
+        &self,
+        groups: &[u32],
+        neighbours: &Neighbours,
+        budgets: &[usize],
+        size: usize,
+        expansion: Expansion,
+        ctx: &Context,
+    ) -> Result<Neighbourhood> {
+        Ok(Neighbourhood::of_cells(groups, self.expand(neighbours, budgets, size, expansion, ctx)?))
+    }
 
     /// The strongest mutual partners, rescaled by the correlation in the latent space where one is given; see
     /// [`crate::mapping::mutual::mutual_graph`].

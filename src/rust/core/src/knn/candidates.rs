@@ -32,6 +32,15 @@ impl<'a> Scaled<'a> {
         let centre = if euclidean { points.centre() } else { Vec::new() };
         let longest = points.largest_square(&centre).max(queries.largest_square(&centre)).sqrt();
         let scale = if longest > 0.0 { 1.0 / longest } else { 1.0 };
+        Self::with(points, centre, scale)
+    }
+
+    /// Other points, in the same centre and scale: queries of this database, which may be its database as well.
+    pub(super) fn alike(&self, points: &'a Points<'a>) -> Self {
+        Self::with(points, self.centre.clone(), self.scale)
+    }
+
+    fn with(points: &'a Points<'a>, centre: Vec<f64>, scale: f64) -> Self {
         let mut scaled = Scaled { points, rows: Vec::new(), halves: Vec::new(), centre, scale };
         let d = points.dimension();
         scaled.rows = vec![0.0; points.count() * d];
@@ -40,7 +49,7 @@ impl<'a> Scaled<'a> {
             let write = |(i, row): (usize, &mut [f32])| points.write_scaled(i, centre, scale, row);
             scaled.rows.par_chunks_mut(d).enumerate().with_min_len(BLOCK).for_each(write);
         }
-        if euclidean && d > 0 {
+        if points.metric() == Metric::Euclidean && d > 0 {
             let half = |row: &[f32]| 0.5 * row.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>();
             scaled.halves = scaled.rows.par_chunks(d).map(|row| half(row) as f32).collect();
         }
@@ -97,11 +106,16 @@ impl<'q> Best<'q> {
     }
 
     /// Takes in the scores of the rows `row(0)`, `row(1)`, …
+    #[inline(always)]
     pub(super) fn scan(&mut self, scores: &[f32], row: impl Fn(usize) -> u32) {
         const CHUNK: usize = 32;
         for (chunk, scores) in scores.chunks(CHUNK).enumerate() {
             // Without early exit, so that the compiler compares many at a time.
-            if !scores.iter().fold(false, |any, &score| any | (score >= self.threshold)) {
+            let mut any = false;
+            for &score in scores {
+                any |= score >= self.threshold;
+            }
+            if !any {
                 continue;
             }
             let start = chunk * CHUNK;
@@ -114,6 +128,7 @@ impl<'q> Best<'q> {
     }
 
     /// Raises the threshold to the k-th best score less the slack. Where too much lies within the slack, it is measured.
+    #[inline(never)]
     fn prune(&mut self) {
         let (_, kth, _) = self.pending.select_nth_unstable_by(self.k - 1, |a, b| b.0.total_cmp(&a.0));
         self.threshold = self.threshold.max(kth.0 - self.slack);
@@ -157,8 +172,13 @@ pub(super) fn score(queries: &[f32], rows: &[f32], halves: Option<&[f32]>, d: us
     let product = MatMut::from_row_major_slice_mut(&mut *scores, height, width);
     matmul(product, Accum::Replace, queries, rows.transpose(), 1.0, Par::Seq);
     if let Some(halves) = halves {
-        for scores in scores.chunks_mut(width) {
-            scores.iter_mut().zip(halves).for_each(|(score, half)| *score -= half);
-        }
+        subtract(scores, halves);
+    }
+}
+
+/// Takes |y|²/2 of each row of the database from the scores, query by query.
+pub(super) fn subtract(scores: &mut [f32], halves: &[f32]) {
+    for scores in scores.chunks_mut(halves.len()) {
+        scores.iter_mut().zip(halves).for_each(|(score, half)| *score -= half);
     }
 }

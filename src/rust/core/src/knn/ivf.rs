@@ -6,9 +6,10 @@
 
 use super::candidates::{Best, Scaled, score};
 use super::points::Points;
-use super::{KnnOptions, Neighbours};
+use super::{KnnOptions, Metric, Neighbours};
 use crate::rng::Rng;
 use crate::{Context, Error, Result};
+use ndarray::ArrayView2;
 use rayon::prelude::*;
 
 /// Queries per block; one task.
@@ -79,21 +80,9 @@ pub(super) fn search(
     options: &KnnOptions,
     ctx: &Context,
 ) -> Result<Neighbours> {
-    if !(options.probe > 0.0 && options.probe <= 1.0) {
-        let found = format!("it is {}", options.probe);
-        return Err(Error::argument("probe", found, "Search a share of the lists above 0 and at most 1."));
-    }
     let lists = Lists::new(Scaled::new(database, queries), options, ctx)?;
-    let probes = ((lists.centroids.count() as f64 * options.probe).ceil() as usize).max(1);
-    // Queries of the same list go through the same lists together.
-    let all: Vec<usize> = (0..queries.count()).collect();
-    let nearest: Vec<Vec<u32>> = all
-        .par_chunks(QUERIES)
-        .map(|chosen| lists.centroids.assign(&lists.database.scale(queries, chosen), queries.dimension(), ctx))
-        .collect::<Result<_>>()?;
-    let nearest = nearest.concat();
-    let mut order = all;
-    order.sort_by_key(|&i| nearest[i]);
+    let probes = lists.probes(options)?;
+    let order = lists.order_of(queries, ctx)?;
     let blocks: Vec<Vec<Vec<(f64, u32)>>> =
         order.par_chunks(QUERIES).map(|chosen| lists.search(queries, chosen, k, probes, ctx)).collect::<Result<_>>()?;
     let mut rows = vec![Vec::new(); queries.count()];
@@ -103,7 +92,83 @@ pub(super) fn search(
     Ok(Neighbours::from_pairs(k, rows.into_iter().flatten()))
 }
 
+/// The same search for a backend that scores ranges of rows: a block of queries goes through all lists that any of its queries
+/// would go through.
+pub(crate) struct Plan {
+    /// Rows of the database, list by list.
+    pub(crate) order: Vec<u32>,
+    /// Queries, by their nearest list.
+    pub(crate) queries: Vec<u32>,
+    /// First range of each block of queries, and the number of ranges at the end.
+    pub(crate) pointers: Vec<u32>,
+    /// First place and end of each range within `order`.
+    pub(crate) ranges: Vec<u32>,
+}
+
+/// Plans the search of blocks of `block` queries; k and options as in [`super::search`].
+///
+/// # Errors
+/// As [`super::search`].
+pub(crate) fn plan(
+    queries: ArrayView2<f32>,
+    database: ArrayView2<f32>,
+    (k, metric, block): (usize, Metric, usize),
+    options: &KnnOptions,
+    ctx: &Context,
+) -> Result<Plan> {
+    let (queries, database) = (Points::new("queries", queries, metric)?, Points::new("database", database, metric)?);
+    let lists = Lists::new(Scaled::new(&database, &queries), options, ctx)?;
+    let probes = lists.probes(options)?;
+    let order = lists.order_of(&queries, ctx)?;
+    let count = lists.centroids.count();
+    let of_block = |chosen: &[usize]| -> Result<Vec<u32>> {
+        ctx.check()?;
+        let mut visited = vec![false; count];
+        let scores = lists.centroids.score(&lists.database.scale(&queries, chosen), queries.dimension());
+        let probed = scores.chunks(count).flat_map(|scores| lists.probed(scores, k, probes));
+        probed.for_each(|list| visited[list] = true);
+        let mut ranges: Vec<u32> = Vec::new();
+        for list in (0..count).filter(|&list| visited[list] && lists.offsets[list] < lists.offsets[list + 1]) {
+            let (first, end) = (lists.offsets[list] as u32, lists.offsets[list + 1] as u32);
+            match ranges.last_mut() {
+                Some(last) if *last == first => *last = end,
+                _ => ranges.extend([first, end]),
+            }
+        }
+        Ok(ranges)
+    };
+    let blocks: Vec<Vec<u32>> = order.par_chunks(block).map(of_block).collect::<Result<_>>()?;
+    let mut pointers = vec![0];
+    pointers.extend(blocks.iter().scan(0, |sum, ranges| {
+        *sum += ranges.len() as u32 / 2;
+        Some(*sum)
+    }));
+    let queries = order.into_iter().map(|i| i as u32).collect();
+    Ok(Plan { order: lists.order, queries, pointers, ranges: blocks.concat() })
+}
+
 impl<'a> Lists<'a> {
+    /// How many lists are searched per query.
+    fn probes(&self, options: &KnnOptions) -> Result<usize> {
+        if options.probe > 0.0 && options.probe <= 1.0 {
+            return Ok(((self.centroids.count() as f64 * options.probe).ceil() as usize).max(1));
+        }
+        let found = format!("it is {}", options.probe);
+        Err(Error::argument("probe", found, "Search a share of the lists above 0 and at most 1."))
+    }
+
+    /// All queries, by their nearest list: those of the same list go through the same lists together.
+    fn order_of(&self, queries: &Points, ctx: &Context) -> Result<Vec<usize>> {
+        let mut order: Vec<usize> = (0..queries.count()).collect();
+        let nearest: Vec<Vec<u32>> = order
+            .par_chunks(QUERIES)
+            .map(|chosen| self.centroids.assign(&self.database.scale(queries, chosen), queries.dimension(), ctx))
+            .collect::<Result<_>>()?;
+        let nearest = nearest.concat();
+        order.sort_by_key(|&i| nearest[i]);
+        Ok(order)
+    }
+
     fn new(mut database: Scaled<'a>, options: &KnnOptions, ctx: &Context) -> Result<Self> {
         let (m, d) = (database.points.count(), database.points.dimension());
         let count = ((m as f64).sqrt().round() as usize).max(1);

@@ -10,6 +10,7 @@ mod points;
 use crate::backend::{Backend, Cpu};
 use crate::{Context, Error, Result};
 pub(crate) use candidates::slack;
+pub(crate) use ivf::{Plan, plan};
 use ndarray::ArrayView2;
 use points::Points;
 
@@ -72,6 +73,13 @@ impl Default for KnnOptions {
     }
 }
 
+impl KnnOptions {
+    /// Whether a database of `m` cells is searched exactly.
+    fn are_exact(&self, m: usize) -> bool {
+        self.method == Method::Exact || (self.method == Method::Auto && m <= self.exact_limit)
+    }
+}
+
 /// `k` neighbours of each of n cells, row by row, nearest first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Neighbours {
@@ -107,7 +115,8 @@ impl Neighbours {
     }
 }
 
-/// The `k` nearest rows of `database` (m × d) for every row of `queries` (n × d).
+/// The `k` nearest rows of `database` (m × d) for every row of `queries` (n × d). Where both are the same view, an exact search
+/// scores every pair once.
 ///
 /// # Errors
 /// [`Error::Shape`] when the dimensions differ; [`Error::Argument`] when `k` is 0 or larger than the database, or a
@@ -122,7 +131,12 @@ pub fn search(
 ) -> Result<Neighbours> {
     check_sizes(queries, database, k)?;
     let (d, m) = (queries.ncols(), database.nrows());
+    let same = queries.as_ptr() == database.as_ptr() && queries.raw_dim() == database.raw_dim();
     let queries = Points::new("queries", queries, metric)?;
+    if same && d > 0 && options.are_exact(m) {
+        choose(options, m, d, ctx);
+        return exact::search_self(&queries, k, ctx);
+    }
     let database = Points::new("database", database, metric)?;
     match choose(options, m, d, ctx) {
         Method::Exact | Method::Auto => exact::search(&queries, &database, k, ctx),
@@ -149,8 +163,35 @@ pub(crate) fn check_sizes(queries: ArrayView2<f32>, database: ArrayView2<f32>, k
     Ok(())
 }
 
+/// Two sets of points that search each other: the `k.0` nearest rows of `right` for every row of `left`, and the `k.1`
+/// nearest of `left` for every row of `right`. The same as two searches, at half the cost where both are exact.
+///
+/// # Errors
+/// As [`search`].
+pub fn search_both(
+    left: ArrayView2<f32>,
+    right: ArrayView2<f32>,
+    k: (usize, usize),
+    metric: Metric,
+    options: &KnnOptions,
+    ctx: &Context,
+) -> Result<(Neighbours, Neighbours)> {
+    let d = left.ncols();
+    if d == 0 || !options.are_exact(left.nrows().max(right.nrows())) {
+        let forward = search(left, right, k.0, metric, options, ctx)?;
+        return Ok((forward, search(right, left, k.1, metric, options, ctx)?));
+    }
+    check_sizes(left, right, k.0)?;
+    check_sizes(right, left, k.1)?;
+    for m in [right.nrows(), left.nrows()] {
+        choose(options, m, d, ctx);
+    }
+    let (left, right) = (Points::new("queries", left, metric)?, Points::new("database", right, metric)?);
+    exact::search_both(&left, &right, k, ctx)
+}
+
 /// The method that will be used; without coordinates only the exact one works.
-fn choose(options: &KnnOptions, m: usize, d: usize, ctx: &Context) -> Method {
+pub(crate) fn choose(options: &KnnOptions, m: usize, d: usize, ctx: &Context) -> Method {
     if d == 0 {
         return Method::Exact;
     }
@@ -158,7 +199,7 @@ fn choose(options: &KnnOptions, m: usize, d: usize, ctx: &Context) -> Method {
         return options.method;
     }
     let limit = options.exact_limit;
-    if m <= limit {
+    if options.are_exact(m) {
         ctx.choose("knn", "exact", format!("{m} cells to search among, at most {limit}"));
         Method::Exact
     } else {

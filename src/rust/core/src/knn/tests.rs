@@ -66,6 +66,27 @@ fn exact_search_finds_the_nearest() {
 }
 
 #[test]
+fn searching_each_other_and_oneself_finds_what_plain_searches_find() {
+    let ctx = Context::default();
+    let (left, right) = (clustered(900, 12, 5, 3), clustered(1300, 12, 5, 3));
+    for metric in METRICS {
+        let plain =
+            |x: &Array2<f32>, y: &Array2<f32>, k| search(x.view(), y.view(), k, metric, &exact(), &ctx).unwrap();
+        for threads in [1, 4] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let both =
+                || search_both(left.view(), right.view(), (20, 7), metric, &KnnOptions::default(), &ctx).unwrap();
+            let (forward, back) = pool.install(both);
+            assert!(forward == plain(&left, &right, 20) && back == plain(&right, &left, 7), "{metric:?}");
+            let own = pool.install(|| search_self(right.view(), 9, metric, &exact(), &ctx).unwrap());
+            assert!(own == plain(&right, &right, 9), "{metric:?}");
+        }
+    }
+    let wrong = search_both(left.view(), right.view(), (20, 901), Metric::Cosine, &exact(), &ctx);
+    assert!(matches!(wrong, Err(Error::Argument { .. })));
+}
+
+#[test]
 fn exact_search_survives_ties_far_offsets_and_outliers() {
     let ctx = Context::default();
     let mut database = clustered(1500, 10, 3, 2);

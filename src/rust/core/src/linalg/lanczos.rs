@@ -1,6 +1,7 @@
 //! Leading eigenpairs of a large symmetric operator by block Lanczos with full reorthogonalisation (Golub & Underwood
-//! 1977): in: the operator as a function on n × b blocks; out: k Ritz pairs whose residuals are proven small. It plays
-//! ARPACK's role for the truncated SVD and gives the exact solver its leading pairs.
+//! 1977): in: the operator as a function on n × b blocks; out: k Ritz pairs whose residuals are proven small, or the best
+//! ones of a basis of given size. It plays ARPACK's role for the truncated SVD, gives the exact solver its leading pairs, and
+//! the randomized one its approximations.
 
 use super::eigen::{self, Eigen};
 use super::{gemm, qr};
@@ -13,6 +14,33 @@ const BLOCK: usize = 16;
 
 /// A Ritz pair (θ, v) has converged once ‖Av − θv‖ ≤ `TOLERANCE` · θ₁.
 const TOLERANCE: f64 = 1e-12;
+
+/// What is sought, and when the search ends.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Pairs wanted.
+    pub k: usize,
+    /// Vectors multiplied at once.
+    pub block: usize,
+    /// A Ritz pair (θ, v) has converged once ‖Av − θv‖ ≤ `tolerance` · θ₁.
+    pub tolerance: f64,
+    /// Size of the basis at which convergence is first looked for.
+    pub first: usize,
+    /// Largest basis.
+    pub limit: usize,
+    /// Whether the pairs of the largest basis will do where they have not converged.
+    pub approximate: bool,
+    /// Seed of the random start.
+    pub seed: u64,
+}
+
+impl Settings {
+    /// `k` pairs to rounding.
+    pub fn exact(k: usize, seed: u64, limit: usize) -> Self {
+        let first = (6 * k).max(k + 8 * BLOCK);
+        Settings { k, block: BLOCK, tolerance: TOLERANCE, first, limit, approximate: false, seed }
+    }
+}
 
 /// Step of the random start (see [`Rng::keyed`]).
 const STEP: u64 = 0x1a2c_705e;
@@ -60,22 +88,20 @@ impl Basis {
 }
 
 /// The `k` largest eigenpairs of the symmetric positive semidefinite operator `apply` of size `n` (n × b blocks in and
-/// out). `None` when they have not converged in a basis of `limit` vectors.
+/// out). `None` when they have not converged in the largest basis, unless approximations will do.
 ///
 /// # Errors
 /// Those of `apply` and of the small decompositions.
 pub fn leading(
     n: usize,
-    k: usize,
-    seed: u64,
-    limit: usize,
+    settings: &Settings,
     apply: impl Fn(ArrayView2<f64>) -> Result<Array2<f64>>,
 ) -> Result<Option<Eigen>> {
-    let b = BLOCK.min(n);
+    let (k, b, limit) = (settings.k, settings.block.min(n), settings.limit.min(n));
     let mut basis = Basis { vectors: Array2::zeros((0, n)), size: 0, projected: Array2::zeros((0, 0)) };
-    let mut next_check = (6 * k).max(k + 8 * b);
-    let mut block = qr::thin(random(n, b, seed).view())?.0;
-    while basis.size + b <= limit.min(n) {
+    let mut next_check = settings.first;
+    let mut block = qr::thin(random(n, b, settings.seed).view())?.0;
+    while basis.size + b <= limit {
         basis.push(&block);
         let mut image = apply(block.view())?;
         let mut coefficients = basis.remove_from(&mut image)?;
@@ -84,9 +110,10 @@ pub fn leading(
         // The projection is symmetric: the lower triangle is enough.
         basis.projected.slice_mut(s![from..to, ..to]).assign(&coefficients.t());
         let (mut next, remainder) = qr::thin(image.view())?;
-        if basis.size >= next_check || basis.size + b > limit.min(n) {
+        let last = basis.size + b > limit;
+        if basis.size >= next_check || last {
             let ritz = basis.ritz(k)?;
-            if converged(&ritz, &remainder) {
+            if converged(&ritz, &remainder, settings.tolerance) || (last && settings.approximate) {
                 let vectors = gemm::product(basis.rows().reversed_axes(), ritz.vectors.view())?;
                 return Ok(Some(Eigen { values: ritz.values, vectors }));
             }
@@ -103,11 +130,11 @@ pub fn leading(
 }
 
 /// The residual of a Ritz vector is the remainder of the last block times its last coordinates.
-fn converged(ritz: &Eigen, remainder: &Array2<f64>) -> bool {
+fn converged(ritz: &Eigen, remainder: &Array2<f64>, tolerance: f64) -> bool {
     let (size, b) = (ritz.vectors.nrows(), remainder.nrows());
     let residuals = remainder.dot(&ritz.vectors.slice(s![size - b.., ..]));
     let largest = ritz.values.first().copied().unwrap_or(0.0);
-    residuals.columns().into_iter().all(|r| r.dot(&r).sqrt() <= TOLERANCE * largest)
+    residuals.columns().into_iter().all(|r| r.dot(&r).sqrt() <= tolerance * largest)
 }
 
 /// Whether QR keeps the orthogonality of what it factors: no pivot is small beside the largest.

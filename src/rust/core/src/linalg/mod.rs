@@ -1,5 +1,5 @@
-//! Dense linear algebra on top of faer, always in `f64`, with the same bits for any number of threads: products are cut
-//! into row blocks of fixed size, factorisations run sequentially.
+//! Dense linear algebra on top of faer, in `f64` but for the sparse products of the randomized solver, with the same bits for
+//! any number of threads: products are cut into row blocks of fixed size, factorisations run with a constant degree.
 
 pub mod eigen;
 pub mod gemm;
@@ -9,6 +9,7 @@ pub mod pca;
 pub mod qr;
 pub mod randomized_svd;
 pub mod scaled;
+mod single;
 
 #[cfg(test)]
 mod tests;

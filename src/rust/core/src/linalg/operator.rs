@@ -1,8 +1,18 @@
 //! What a PCA solver needs to know of a centred matrix A (cells × genes) without ever seeing it dense.
 
-use super::randomized_svd;
-use crate::{Context, Result};
+use crate::Result;
 use ndarray::{Array2, ArrayView2};
+
+/// Scores A V of all cells, summed up.
+#[derive(Debug, Clone)]
+pub struct Projection {
+    /// cells × k, where they are kept.
+    pub scores: Option<Array2<f32>>,
+    /// Euclidean length of each component's scores.
+    pub lengths: Vec<f64>,
+    /// Whether each component's score of largest absolute value (the first of equal ones) is negative.
+    pub negative: Vec<bool>,
+}
 
 /// A centred cells × genes matrix A.
 pub trait Operator: Sync {
@@ -30,14 +40,23 @@ pub trait Operator: Sync {
     /// [`crate::Error::Cancelled`] when the caller asked to stop.
     fn gram(&self) -> Result<Array2<f64>>;
 
-    /// Leading left singular vectors (cells × k) and singular values by a randomized sketch; see [`randomized_svd::left`].
+    /// Aᵀ A B for B (genes × b). An approximate solver asks for it: products may be single precision.
     ///
     /// # Errors
-    /// As [`randomized_svd::left`].
-    fn randomized_left(&self, k: usize, seed: u64, ctx: &Context) -> Result<(Array2<f64>, Vec<f64>)>
-    where
-        Self: Sized,
-    {
-        randomized_svd::left(self, k, seed, ctx)
+    /// [`crate::Error::Shape`] when B does not fit; [`crate::Error::Cancelled`].
+    fn apply_gram(&self, b: ArrayView2<f64>) -> Result<Array2<f64>> {
+        self.apply_transpose(self.apply(b)?.view())
+    }
+
+    /// A V for V (genes × k), summed up. The scores themselves are only held if asked for.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] when V does not fit; [`crate::Error::Cancelled`].
+    fn project(&self, v: ArrayView2<f64>, keep: bool) -> Result<Projection> {
+        let scores = self.apply(v)?;
+        let lengths = scores.columns().into_iter().map(|x| x.dot(&x).sqrt()).collect();
+        let extreme = |best: f64, &x: &f64| if x.abs() > best.abs() { x } else { best };
+        let negative = scores.columns().into_iter().map(|x| x.iter().fold(0.0, extreme) < 0.0).collect();
+        Ok(Projection { scores: keep.then(|| scores.mapv(|x| x as f32)), lengths, negative })
     }
 }

@@ -1,38 +1,40 @@
-//! Randomized SVD with power iterations (Halko, Martinsson & Tropp 2011, algorithms 4.4 and 5.1): a random sketch of the
-//! range, sharpened by alternating products with orthonormalisation in between, and the SVD of the projection on it.
+//! Randomized SVD by block Krylov iteration (Musco & Musco 2015): from a random block of genes, an orthonormal basis of what
+//! Aᵀ A makes of it again and again, and the best components within that basis. Each block is one pass over the cells, and
+//! nothing that is held grows with their number.
 
-use super::lanczos::random;
+use super::eigen::{self, Eigen};
+use super::lanczos::{self, Settings};
 use super::operator::Operator;
-use super::{eigen, gemm, qr};
-use crate::{Context, Result};
+use crate::{Context, Error, Result};
 use ndarray::Array2;
 
-/// Columns of the sketch beyond k.
-const OVERSAMPLING: usize = 10;
+/// Vectors multiplied at once.
+pub(super) const BLOCK: usize = 64;
 
-/// Power iterations.
-pub(crate) const POWER: usize = 4;
+/// Where all residuals are below this share of the largest eigenvalue, a larger basis gains nothing: products are single
+/// precision.
+const TOLERANCE: f64 = 1e-6;
 
-/// Columns of the sketch.
-pub(crate) fn width(operator: &impl Operator, k: usize) -> usize {
-    (k + OVERSAMPLING).min(operator.rows()).min(operator.columns())
-}
+/// Vectors of the basis per component, and blocks at least.
+const PER_COMPONENT: usize = 2;
+const LEAST_BLOCKS: usize = 5;
 
-/// Leading left singular vectors (cells × k) of the operator and its singular values.
+/// Right singular vectors (genes × k) of the operator, and the squares of its singular values.
 ///
 /// # Errors
 /// Those of the operator; [`crate::Error::Cancelled`].
-pub fn left(operator: &impl Operator, k: usize, seed: u64, ctx: &Context) -> Result<(Array2<f64>, Vec<f64>)> {
-    let mut range = operator.apply(random(operator.columns(), width(operator, k), seed).view())?;
-    for _ in 0..POWER {
-        ctx.check()?;
-        let onto = operator.apply_transpose(qr::orthonormal(range.view())?.view())?;
-        range = operator.apply(qr::orthonormal(onto.view())?.view())?;
+pub fn right(operator: &impl Operator, k: usize, seed: u64, ctx: &Context) -> Result<Eigen> {
+    let genes = operator.columns();
+    let size = (PER_COMPONENT * k).max(LEAST_BLOCKS * BLOCK).div_ceil(BLOCK) * BLOCK;
+    if size > genes {
+        let gram = operator.apply_gram(Array2::eye(genes).view())?;
+        return eigen::leading(gram.view(), k, seed);
     }
-    let basis = qr::orthonormal(range.view())?;
-    // The SVD of B = Qᵀ A through B Bᵀ = Z S² Zᵀ, which gives U = Q Z.
-    let projected = operator.apply_transpose(basis.view())?;
-    let eigen = eigen::full(gemm::product(projected.t(), projected.view())?.view(), k)?;
-    let values = eigen.values.iter().map(|v| v.max(0.0).sqrt()).collect();
-    Ok((gemm::product(basis.view(), eigen.vectors.view())?, values))
+    let settings =
+        Settings { k, block: BLOCK, tolerance: TOLERANCE, first: size, limit: size, approximate: true, seed };
+    let found = lanczos::leading(genes, &settings, |block| {
+        ctx.check()?;
+        operator.apply_gram(block)
+    })?;
+    found.ok_or_else(|| Error::Numerical { operation: "randomized SVD", reason: "no basis was made".to_owned() })
 }

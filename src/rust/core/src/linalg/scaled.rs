@@ -3,7 +3,7 @@
 //! the whole gene, which centring would do anyway.
 
 use super::gemm;
-use super::operator::Operator;
+use super::operator::{Operator, Projection};
 use crate::simd::vectorised;
 use crate::sparse::{Expression, row};
 use crate::{Context, Error, Result, with_expression};
@@ -38,6 +38,15 @@ const TILE: usize = 256;
 
 /// Columns of a dense factor that are multiplied at once: what is read at random stays in the cache.
 const STRIP: usize = 32;
+
+/// A row of such columns; those beyond the last are 0.
+type Strip = [f64; STRIP];
+
+/// Some rows of a dense result.
+struct ArrayBlock<'a> {
+    values: &'a mut [f64],
+    width: usize,
+}
 
 /// No column.
 const DROPPED: u32 = u32::MAX;
@@ -100,25 +109,45 @@ impl<'a> Scaled<'a> {
         Ok(out)
     }
 
+    /// Number of cells.
+    pub(super) fn cells(&self) -> usize {
+        self.expression.cells()
+    }
+
+    /// What centring takes from each column.
+    pub(super) fn centre(&self) -> &[f64] {
+        &self.centre
+    }
+
+    /// Stops the work when somebody asked to.
+    pub(super) fn check(&self) -> Result<()> {
+        self.ctx.check()
+    }
+
     /// Calls `f(column, value)` for every stored entry of a cell, before centring.
     #[inline(always)]
-    fn each(&self, cell: usize, mut f: impl FnMut(usize, f64)) {
+    pub(super) fn each(&self, cell: usize, mut f: impl FnMut(usize, f64)) {
+        // Loops rather than iterators with closures: those would not be inlined, nor be vectorised with their caller.
         with_expression!(self.expression, matrix => {
             let (genes, values) = row(matrix, cell);
             let used = genes.iter().zip(values).map(|(gene, &x)| (gene.index(), x));
-            let used = used.filter(|&(gene, _)| self.position[gene] != DROPPED);
-            let column = |gene: usize| self.position[gene] as usize;
             match &self.scale {
-                Scale::Clipped { mean, sd, limit } => used.for_each(|(gene, x)| {
-                    let scaled = f64::from(clipped(x, mean[gene], sd[gene], *limit));
-                    f(column(gene), scaled * self.weights[gene] - self.base[gene]);
-                }),
-                Scale::Genes(factor) => used.for_each(|(gene, x)| {
-                    f(column(gene), f64::from(x * factor[gene]) * self.weights[gene]);
-                }),
-                Scale::Cells(divisor) => used.for_each(|(gene, x)| {
-                    f(column(gene), f64::from(x / divisor[cell]) * self.weights[gene]);
-                }),
+                Scale::Clipped { mean, sd, limit } => for (gene, x) in used {
+                    if self.position[gene] != DROPPED {
+                        let scaled = f64::from(clipped(x, mean[gene], sd[gene], *limit));
+                        f(self.position[gene] as usize, scaled * self.weights[gene] - self.base[gene]);
+                    }
+                },
+                Scale::Genes(factor) => for (gene, x) in used {
+                    if self.position[gene] != DROPPED {
+                        f(self.position[gene] as usize, f64::from(x * factor[gene]) * self.weights[gene]);
+                    }
+                },
+                Scale::Cells(divisor) => for (gene, x) in used {
+                    if self.position[gene] != DROPPED {
+                        f(self.position[gene] as usize, f64::from(x / divisor[cell]) * self.weights[gene]);
+                    }
+                },
             }
         })
     }
@@ -191,10 +220,9 @@ impl<'a> Scaled<'a> {
                 #[inline(always)]
                 |j, x| {
                     let entries = genes[j].clone();
-                    for (&cell, value) in cells[entries.clone()].iter().zip(&values[entries]) {
-                        if cell as usize > i {
-                            break;
-                        }
+                    let cells = &cells[entries.clone()];
+                    let upto = cells.partition_point(|&cell| cell as usize <= i);
+                    for (&cell, value) in cells[..upto].iter().zip(&values[entries]) {
                         sums[cell as usize] += x * value;
                     }
                 },
@@ -225,31 +253,21 @@ impl<'a> Scaled<'a> {
     /// Columns `strip` of rows of A B from `start` on, as many as `out` (× width) has room for. `packed` are those columns of
     /// B, `shift` what centring takes from each of them.
     #[inline(always)]
-    fn apply_block(
-        &self,
-        packed: &[f64],
-        shift: &[f64],
-        start: usize,
-        width: usize,
-        strip: &Range<usize>,
-        out: &mut [f64],
-    ) {
-        let mut sums = [0.0; STRIP];
-        for (i, out) in out.chunks_mut(width).enumerate() {
-            let sums = &mut sums[..shift.len()];
-            sums.iter_mut().zip(shift).for_each(|(sum, s)| *sum = -s);
+    fn apply_block(&self, packed: &[Strip], shift: &Strip, start: usize, strip: &Range<usize>, out: ArrayBlock) {
+        for (i, out) in out.values.chunks_mut(out.width).enumerate() {
+            let mut sums = shift.map(|s| -s);
             self.each(
                 start + i,
                 #[inline(always)]
-                |j, x| add(sums, x, &packed[j * shift.len()..][..shift.len()]),
+                |j, x| add(&mut sums, x, &packed[j]),
             );
-            out[strip.clone()].copy_from_slice(sums);
+            out[strip.clone()].copy_from_slice(&sums[..strip.len()]);
         }
     }
 
     /// Aᵀ B over a strip of the columns of B (cells × width), one sum per block of cells. The blocks depend on the number
     /// of cells alone.
-    fn partial_sums(&self, b: ArrayView2<f64>, strip: &Range<usize>) -> Vec<Vec<f64>> {
+    fn partial_sums(&self, b: ArrayView2<f64>, strip: &Range<usize>) -> Vec<Vec<Strip>> {
         let n = self.rows();
         let cells = n.div_ceil(n.div_ceil(TILE).clamp(1, 16)).max(1);
         let sums_of = |block: usize| {
@@ -263,20 +281,18 @@ impl<'a> Scaled<'a> {
     }
 
     #[inline(always)]
-    fn sum_block(&self, b: ArrayView2<f64>, strip: &Range<usize>, cells: Range<usize>) -> Vec<f64> {
-        let width = strip.len();
-        let (mut sums, mut shift) = (vec![0.0; self.columns() * width], vec![0.0; width]);
-        let mut factors = vec![0.0; width];
+    fn sum_block(&self, b: ArrayView2<f64>, strip: &Range<usize>, cells: Range<usize>) -> Vec<Strip> {
+        let (mut sums, mut shift, mut factors) = (vec![[0.0; STRIP]; self.columns()], [0.0; STRIP], [0.0; STRIP]);
         for i in cells {
             factors.iter_mut().zip(b.slice(s![i, strip.clone()])).for_each(|(f, value)| *f = *value);
             add(&mut shift, 1.0, &factors);
             self.each(
                 i,
                 #[inline(always)]
-                |j, x| add(&mut sums[j * width..][..width], x, &factors),
+                |j, x| add(&mut sums[j], x, &factors),
             );
         }
-        sums.chunks_mut(width).zip(&self.centre).for_each(|(sum, &m)| add(sum, -m, &shift));
+        sums.iter_mut().zip(&self.centre).for_each(|(sum, &m)| add(sum, -m, &shift));
         sums
     }
 
@@ -306,13 +322,17 @@ impl Operator for Scaled<'_> {
         check_rows("apply", b, self.columns())?;
         let mut out = Array2::zeros((self.rows(), width));
         for strip in strips(width) {
-            let packed: Vec<f64> = b.slice(s![.., strip.clone()]).iter().copied().collect();
-            let mut shift = vec![0.0; strip.len()];
-            self.centre.iter().zip(packed.chunks(strip.len())).for_each(|(&m, row)| add(&mut shift, m, row));
-            gemm::row_blocks(&mut out, TILE)?.for_each(|(start, _, block)| {
+            let (mut packed, mut shift) = (vec![[0.0; STRIP]; b.nrows()], [0.0; STRIP]);
+            for ((packed, row), &m) in
+                packed.iter_mut().zip(b.slice(s![.., strip.clone()]).outer_iter()).zip(&self.centre)
+            {
+                packed.iter_mut().zip(row).for_each(|(p, x)| *p = *x);
+                add(&mut shift, m, packed);
+            }
+            gemm::row_blocks(&mut out, TILE)?.for_each(|(start, _, values)| {
                 vectorised(
                     #[inline(always)]
-                    || self.apply_block(&packed, &shift, start, width, &strip, block),
+                    || self.apply_block(&packed, &shift, start, &strip, ArrayBlock { values, width }),
                 );
             });
         }
@@ -328,7 +348,7 @@ impl Operator for Scaled<'_> {
             let mut columns = out.slice_mut(s![.., strip.clone()]);
             columns.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(|(j, mut row)| {
                 for (k, value) in row.iter_mut().enumerate() {
-                    *value = partial.iter().map(|sums| sums[j * strip.len() + k]).sum();
+                    *value = partial.iter().map(|sums| sums[j][k]).sum();
                 }
             });
         }
@@ -337,6 +357,16 @@ impl Operator for Scaled<'_> {
 
     fn gram(&self) -> Result<Array2<f64>> {
         if self.rows() <= self.columns() { self.gram_of_cells() } else { self.gram_of_genes() }
+    }
+
+    fn apply_gram(&self, b: ArrayView2<f64>) -> Result<Array2<f64>> {
+        check_rows("apply twice", b, self.columns())?;
+        self.gram_times(b)
+    }
+
+    fn project(&self, v: ArrayView2<f64>, keep: bool) -> Result<Projection> {
+        check_rows("project", v, self.columns())?;
+        self.scores(v, keep)
     }
 }
 
@@ -355,6 +385,8 @@ fn strips(width: usize) -> impl Iterator<Item = Range<usize>> {
 
 /// out += factor · row.
 #[inline(always)]
-fn add(out: &mut [f64], factor: f64, row: &[f64]) {
-    out.iter_mut().zip(row).for_each(|(o, r)| *o += factor * r);
+fn add(out: &mut Strip, factor: f64, row: &Strip) {
+    for k in 0..STRIP {
+        out[k] += factor * row[k];
+    }
 }

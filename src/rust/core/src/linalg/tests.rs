@@ -102,13 +102,19 @@ fn leading_pairs_are_those_of_the_full_decomposition() {
     let a = random(640, 640, 1);
     let gram = gemm::product(a.view(), a.t()).unwrap();
     let (few, all) = (eigen::leading(gram.view(), 30, 0).unwrap(), eigen::full(gram.view(), 30).unwrap());
-    let iterated = lanczos::leading(640, 30, 0, 640, |b| gemm::product(gram.view(), b)).unwrap().unwrap();
+    let iterated = lanczos::leading(640, &lanczos::Settings::exact(30, 0, 640), |b| gemm::product(gram.view(), b))
+        .unwrap()
+        .unwrap();
     for pairs in [&few, &iterated] {
         assert!(pairs.values.iter().zip(&all.values).all(|(x, y)| (x - y).abs() < 1e-11 * all.values[0]));
         let overlap = (&pairs.vectors * &all.vectors).sum_axis(Axis(0));
         assert!(overlap.iter().all(|x| x.abs() > 1.0 - 1e-10), "{overlap}");
     }
-    assert!(lanczos::leading(640, 30, 0, 100, |b| gemm::product(gram.view(), b)).unwrap().is_none());
+    assert!(
+        lanczos::leading(640, &lanczos::Settings::exact(30, 0, 100), |b| gemm::product(gram.view(), b))
+            .unwrap()
+            .is_none()
+    );
 }
 
 #[test]
@@ -144,10 +150,9 @@ fn bases_are_orthonormal_even_without_full_rank() {
             let first = a.column(0).to_owned();
             a.column_mut(7).assign(&first);
         }
-        for q in [qr::orthonormal(a.view()).unwrap(), qr::thin(a.view()).unwrap().0] {
-            assert!(close(&q.t().dot(&q), &Array2::eye(12), 1e-12));
-            assert!(close(&q.dot(&q.t().dot(&a)), &a, 1e-12));
-        }
+        let q = qr::thin(a.view()).unwrap().0;
+        assert!(close(&q.t().dot(&q), &Array2::eye(12), 1e-12));
+        assert!(close(&q.dot(&q.t().dot(&a)), &a, 1e-12));
     }
     assert!(qr::thin(a.t()).is_err());
 }

@@ -46,16 +46,22 @@ pub fn cross_knn_on<B: Backend>(
     ctx: &Context,
 ) -> Result<Blocks> {
     let cells = |s: usize| cell_offsets[s]..cell_offsets[s + 1];
-    let block = |a: usize, b: usize| -> Result<Option<Graph>> {
-        if !linked[a][b] {
-            return Ok(None);
+    let mut blocks: Blocks = linked.iter().map(|row| row.iter().map(|_| None).collect()).collect();
+    for (a, b) in (0..linked.len()).flat_map(|b| (0..b).map(move |a| (a, b))) {
+        let (to_a, to_b) = (k.min(cells(a).len()), k.min(cells(b).len()));
+        if linked[a][b] && linked[b][a] {
+            let found = backend.latent_neighbours_both(latent, cells(a), cells(b), (to_b, to_a), options, ctx)?;
+            blocks[a][b] = Some(neighbour_weights(&found.0, cells(b).len()));
+            blocks[b][a] = Some(neighbour_weights(&found.1, cells(a).len()));
+            ctx.advance(2)?;
+        } else if linked[a][b] || linked[b][a] {
+            let (from, to, k) = if linked[a][b] { (a, b, to_b) } else { (b, a, to_a) };
+            let found = backend.latent_neighbours(latent, cells(from), cells(to), k, options, ctx)?;
+            blocks[from][to] = Some(neighbour_weights(&found, cells(to).len()));
+            ctx.advance(1)?;
         }
-        let count = cells(b).len();
-        let found = backend.latent_neighbours(latent, cells(a), cells(b), k.min(count), options, ctx)?;
-        ctx.advance(1)?;
-        Ok(Some(neighbour_weights(&found, count)))
-    };
-    (0..linked.len()).map(|a| (0..linked.len()).map(|b| block(a, b)).collect()).collect()
+    }
+    Ok(blocks)
 }
 
 /// Similarity max(1 − distance, 10⁻³), divided by its row's maximum, through [`tanh_scale`] (centre 0.7), divided by its

@@ -49,7 +49,12 @@ impl Pattern {
 
     /// The transpose of a square pattern.
     pub fn transpose(&self) -> Pattern {
-        let mut pointers = vec![0; self.pointers.len()];
+        self.transpose_among(|i| i as u32, self.rows())
+    }
+
+    /// The transpose with `columns` rows, the rows being called `name`(0), `name`(1), …, which ascend.
+    pub(super) fn transpose_among(&self, name: impl Fn(usize) -> u32, columns: usize) -> Pattern {
+        let mut pointers = vec![0; columns + 1];
         for &j in &self.columns {
             pointers[j as usize + 1] += 1;
         }
@@ -60,7 +65,7 @@ impl Pattern {
         let mut columns = vec![0; self.columns.len()];
         for i in 0..self.rows() {
             for &j in self.row(i) {
-                columns[next[j as usize]] = i as u32;
+                columns[next[j as usize]] = name(i);
                 next[j as usize] += 1;
             }
         }
@@ -86,29 +91,72 @@ pub fn expand(
     expansion: Expansion,
     ctx: &Context,
 ) -> Result<Pattern> {
-    let cells = neighbours.cells();
-    let rows: Vec<Vec<u32>> = match expansion {
-        Expansion::Bfs | Expansion::Nearest => {
-            let graph = match expansion {
-                Expansion::Nearest => without_self(neighbours),
-                _ => adjacency(neighbours, false),
-            };
-            let of_cell = |walk: &mut Walk, cell: usize| {
-                ctx.check()?;
-                Ok(walk.breadth_first(&graph, cell, budgets[cell], size + 1))
-            };
-            (0..cells).into_par_iter().map_init(|| Walk::new(cells), of_cell).collect::<Result<_>>()?
+    Expander::new(neighbours, budgets.to_vec(), size, expansion).all(ctx)
+}
+
+/// Grows the neighbourhoods of one species, of all its cells or of some when they are needed.
+pub struct Expander {
+    graph: Pattern,
+    budgets: Vec<usize>,
+    hops: usize,
+    expansion: Expansion,
+}
+
+impl Expander {
+    /// `neighbours` include the cell itself; `budgets`: one per cell; `size`: hops after the first.
+    pub fn new(neighbours: &Neighbours, budgets: Vec<usize>, size: usize, expansion: Expansion) -> Self {
+        let graph = match expansion {
+            Expansion::Bfs => adjacency(neighbours, false),
+            Expansion::Nearest => without_self(neighbours),
+            Expansion::MatrixPower => adjacency(neighbours, true),
+        };
+        Expander { graph, budgets, hops: size + 1, expansion }
+    }
+
+    /// Number of cells.
+    pub fn cells(&self) -> usize {
+        self.graph.rows()
+    }
+
+    /// Most cells there can be in the neighbourhood of a cell.
+    pub fn most(&self, cell: usize) -> usize {
+        self.budgets[cell].min(self.cells())
+    }
+
+    /// The neighbourhoods of all cells, in parallel.
+    ///
+    /// # Errors
+    /// Cancelled.
+    pub fn all(&self, ctx: &Context) -> Result<Pattern> {
+        let of_cell = |walk: &mut Walk, cell: usize| {
+            ctx.check()?;
+            Ok(self.of_cell(walk, cell))
+        };
+        let cells = (0..self.cells()).into_par_iter();
+        Ok(Pattern::from_rows(cells.map_init(|| Walk::new(self.cells()), of_cell).collect::<Result<_>>()?))
+    }
+
+    /// The neighbourhoods of some cells, one after the other, in a row each.
+    ///
+    /// # Errors
+    /// Cancelled.
+    pub fn some(&self, cells: impl Iterator<Item = usize>, ctx: &Context) -> Result<Pattern> {
+        let mut walk = Walk::new(self.cells());
+        let mut pattern = Pattern { pointers: vec![0], columns: Vec::new() };
+        for cell in cells {
+            ctx.check()?;
+            pattern.columns.extend(self.of_cell(&mut walk, cell));
+            pattern.pointers.push(pattern.columns.len());
         }
-        Expansion::MatrixPower => {
-            let graph = adjacency(neighbours, true);
-            let of_cell = |walk: &mut Walk, cell: usize| {
-                ctx.check()?;
-                Ok(walk.rings(&graph, cell, budgets[cell], size + 1))
-            };
-            (0..cells).into_par_iter().map_init(|| Walk::new(cells), of_cell).collect::<Result<_>>()?
+        Ok(pattern)
+    }
+
+    fn of_cell(&self, walk: &mut Walk, cell: usize) -> Vec<u32> {
+        match self.expansion {
+            Expansion::Bfs | Expansion::Nearest => walk.breadth_first(&self.graph, cell, self.budgets[cell], self.hops),
+            Expansion::MatrixPower => walk.rings(&self.graph, cell, self.budgets[cell], self.hops),
         }
-    };
-    Ok(Pattern::from_rows(rows))
+    }
 }
 
 /// Neighbours of each cell, nearest first, without the cell itself.

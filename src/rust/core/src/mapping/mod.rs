@@ -12,6 +12,7 @@ mod check;
 pub mod cross_knn;
 pub mod expand;
 pub mod mutual;
+mod neighbourhood;
 pub mod projection;
 pub mod refine;
 pub mod stitch;
@@ -313,8 +314,7 @@ fn neighbourhood<B: Backend>(
     } else {
         let budgets = expand::budgets(atlas.groups, options.max_neighborhood);
         let size = per_species(&options.neighborhood_sizes, species);
-        let sets = backend.expand(atlas.neighbours, &budgets, size, options.expansion, ctx)?;
-        Neighbourhood::of_cells(atlas.groups, sets)
+        backend.neighbourhood(atlas.groups, atlas.neighbours, &budgets, size, options.expansion, ctx)?
     };
     ctx.advance(1)?;
     Ok(found)

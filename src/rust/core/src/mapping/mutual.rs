@@ -2,10 +2,14 @@
 //! every species. Out: for every cell its K strongest partners in the other species, cells × cells of all species.
 //!
 //! D_ab = B_ab E_bᵀ says how much of cell i's neighbours lies in the neighbourhood of j; M_ab = √(D_ab ∘ D_baᵀ) is large where
-//! that holds both ways. Rows of M are made, rescaled and cut one at a time: neither D nor M ever exists whole.
+//! that holds both ways. Rows of M are made, rescaled and cut a section of cells at a time: neither D nor M ever exists whole,
+//! and E needs not.
 
 use super::cross_knn::Blocks;
-use super::expand::Pattern;
+use super::expand::{Expander, Pattern};
+pub use super::neighbourhood::Neighbourhood;
+use super::neighbourhood::Section;
+pub(crate) use super::neighbourhood::Sets;
 use super::stitch::{Coordinates, rescale, top_k};
 use crate::sparse::{Graph, graph_from_rows, row};
 use crate::{Context, Result};
@@ -17,54 +21,11 @@ const SMALLEST_SHARE: f64 = 0.1;
 /// Cells worked on together; those of a group, which share most of their candidates, come together.
 const BLOCK: usize = 128;
 
-/// The neighbourhoods E of one species: cells × cells, binary.
-pub struct Neighbourhood {
-    /// Group of each cell.
-    group: Vec<u32>,
-    sets: Sets,
-}
+/// Most cells in a section.
+const SECTION: usize = 64 * BLOCK;
 
-/// The neighbourhoods of the cells of a species.
-pub(crate) enum Sets {
-    /// Each cell has its own: E (cells in the neighbourhood of a cell) and Eᵀ (cells in whose neighbourhood a cell is).
-    Cells { forward: Pattern, backward: Pattern },
-    /// All cells of a group have the group (themselves included): E = C Cᵀ, kept factored as the cells of each group.
-    Groups { members: Vec<Vec<u32>> },
-}
-
-impl Neighbourhood {
-    /// Neighbourhoods from an expansion. The group of each cell only decides which cells are worked on together.
-    pub fn of_cells(group: &[u32], forward: Pattern) -> Self {
-        Neighbourhood { group: group.to_vec(), sets: Sets::Cells { backward: forward.transpose(), forward } }
-    }
-
-    /// The group of each cell as its neighbourhood.
-    pub fn of_groups(group: &[u32]) -> Self {
-        let mut members = vec![Vec::new(); group.iter().max().map_or(0, |&last| last as usize + 1)];
-        group.iter().enumerate().for_each(|(cell, &group)| members[group as usize].push(cell as u32));
-        Neighbourhood { group: group.to_vec(), sets: Sets::Groups { members } }
-    }
-
-    /// Group of each cell.
-    pub(crate) fn group(&self) -> &[u32] {
-        &self.group
-    }
-
-    pub(crate) fn sets(&self) -> &Sets {
-        &self.sets
-    }
-
-    fn are_groups(&self) -> bool {
-        matches!(self.sets, Sets::Groups { .. })
-    }
-
-    /// All cells, group by group.
-    fn order(&self) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.group.len()).collect();
-        order.sort_by_key(|&cell| self.group[cell]);
-        order
-    }
-}
+/// Bytes that an entry of a neighbourhood may cost while a section is under way: both orientations, and a partner.
+const ENTRY: usize = 32;
 
 /// What to keep of the mutual graph.
 #[derive(Debug, Clone, Copy)]
@@ -89,28 +50,55 @@ pub fn mutual_graph(
 ) -> Result<Graph> {
     let species = neighbourhoods.len();
     let threshold = threshold(neighbourhoods);
+    let held = neighbourhoods.iter().all(Neighbourhood::are_held);
+    let entries = ctx.memory() / ENTRY / rayon::current_num_threads().max(1);
     let cells = cell_offsets[species];
     let mut rows = vec![Vec::new(); cells];
     for (a, neighbourhood) in neighbourhoods.iter().enumerate() {
         let pairs: Vec<Pair> =
             (0..species).filter_map(|b| Pair::new(blocks, neighbourhoods, a, b, cell_offsets[b] as u32)).collect();
         let order = neighbourhood.order();
-        let of_block = |scratch: &mut Scratch, block: &[usize]| {
-            ctx.check()?;
-            let mut rows: Vec<MutualRow> = block.iter().map(|&i| mutual_row(&pairs, i, threshold, scratch)).collect();
-            if let Some(coordinates) = coordinates {
-                rescale_block(&mut rows, block, cell_offsets[a], coordinates, ctx)?;
+        let of_section = |scratch: &mut Scratch, cells: &&[usize]| {
+            let section = Section::new(cells, neighbourhood, ctx)?;
+            let mut rows = mutual_rows(&pairs, &section, threshold, entries / 2, scratch, ctx)?;
+            let mut cuts = Vec::with_capacity(rows.len());
+            for (rows, block) in rows.chunks_mut(BLOCK).zip(cells.chunks(BLOCK)) {
+                ctx.check()?;
+                if let Some(coordinates) = coordinates {
+                    rescale_block(rows, block, cell_offsets[a], coordinates, ctx)?;
+                }
+                cuts.extend(rows.iter().map(|row| row.cut(cut)));
             }
-            Ok(rows.iter().map(|row| row.cut(cut)).collect::<Vec<_>>())
+            Ok(cuts)
         };
+        let sections = sections(&order, neighbourhood, if held { BLOCK } else { SECTION }, entries / 2);
         let found: Vec<Vec<Vec<(u32, f64)>>> =
-            order.par_chunks(BLOCK).map_init(|| Scratch::new(cells), of_block).collect::<Result<_>>()?;
+            sections.par_iter().map_init(|| Scratch::new(cells), of_section).collect::<Result<_>>()?;
         for (&i, row) in order.iter().zip(found.into_iter().flatten()) {
             rows[cell_offsets[a] + i] = row;
         }
         ctx.advance(1)?;
     }
     Ok(graph_from_rows(cells, rows))
+}
+
+/// Cuts the cells into sections of whole blocks, with at most `cells` cells and `entries` entries to make where that is
+/// more than one block. Where the cuts fall changes no bit of the result.
+fn sections<'a>(order: &'a [usize], hoods: &Neighbourhood, cells: usize, entries: usize) -> Vec<&'a [usize]> {
+    let (mut sections, mut start, mut held) = (Vec::new(), 0, 0);
+    for (i, block) in order.chunks(BLOCK).enumerate() {
+        let need: usize = block.iter().map(|&cell| hoods.to_make(cell)).sum();
+        let end = i * BLOCK;
+        if end > start && (held + need > entries || end + block.len() - start > cells) {
+            sections.push(&order[start..end]);
+            (start, held) = (end, 0);
+        }
+        held += need;
+    }
+    if start < order.len() {
+        sections.push(&order[start..]);
+    }
+    sections
 }
 
 /// Shares below this count as 0.
@@ -132,6 +120,7 @@ pub(crate) fn received(back: &Graph, from: &Neighbourhood) -> Graph {
 }
 
 /// The row of M of one cell: partners in all other species, ascending.
+#[derive(Clone, Default)]
 struct MutualRow {
     partners: Vec<(u32, f64)>,
     /// Where the partners of each species end.
@@ -149,13 +138,62 @@ impl MutualRow {
     }
 }
 
-fn mutual_row(pairs: &[Pair], i: usize, threshold: f64, scratch: &mut Scratch) -> MutualRow {
-    let mut row = MutualRow { partners: Vec::new(), ends: Vec::with_capacity(pairs.len()) };
+/// The rows of M of a section.
+fn mutual_rows(
+    pairs: &[Pair],
+    section: &Section,
+    threshold: f64,
+    entries: usize,
+    scratch: &mut Scratch,
+    ctx: &Context,
+) -> Result<Vec<MutualRow>> {
+    let mut rows = vec![MutualRow::default(); section.cells.len()];
     for pair in pairs {
-        pair.mutual_row(i, threshold, scratch, &mut row.partners);
-        row.ends.push(row.partners.len());
+        match &pair.to.sets {
+            Sets::Cells { backward, .. } => {
+                pair.add_rows(section, &Reach::Cells(backward), threshold, scratch, &mut rows, ctx)?;
+            }
+            Sets::Groups { members } => {
+                let reach = Reach::Groups { members, group: &pair.to.group };
+                pair.add_rows(section, &reach, threshold, scratch, &mut rows, ctx)?;
+            }
+            Sets::Made(expander) => {
+                for band in bands(&pair.candidates(section), expander, entries) {
+                    let forward = expander.some(band.iter().map(|&j| j as usize), ctx)?;
+                    let backward = forward.transpose_among(|row| band[row], expander.cells());
+                    drop(forward);
+                    pair.add_rows(section, &Reach::Cells(&backward), threshold, scratch, &mut rows, ctx)?;
+                }
+            }
+        }
+        rows.iter_mut().for_each(|row| row.ends.push(row.partners.len()));
     }
-    row
+    Ok(rows)
+}
+
+/// Cuts candidates into bands of at most `entries` entries where that is more than one cell.
+fn bands<'a>(candidates: &'a [u32], expander: &Expander, entries: usize) -> Vec<&'a [u32]> {
+    let (mut bands, mut start, mut held) = (Vec::new(), 0, 0);
+    for (at, &j) in candidates.iter().enumerate() {
+        let need = expander.most(j as usize);
+        if at > start && held + need > entries {
+            bands.push(&candidates[start..at]);
+            (start, held) = (at, 0);
+        }
+        held += need;
+    }
+    if start < candidates.len() {
+        bands.push(&candidates[start..]);
+    }
+    bands
+}
+
+/// In whose neighbourhood a cell is.
+enum Reach<'a> {
+    /// Eᵀ.
+    Cells(&'a Pattern),
+    /// The cells of each group, and the group of each cell.
+    Groups { members: &'a [Vec<u32>], group: &'a [u32] },
 }
 
 /// Rescales the rows of a block of cells of the species that starts at `first`.
@@ -179,8 +217,6 @@ fn rescale_block(
 struct Pair<'a> {
     /// B_ab.
     forward: &'a Graph,
-    /// E_a.
-    from: &'a Neighbourhood,
     /// E_b.
     to: &'a Neighbourhood,
     /// See [`received`].
@@ -193,18 +229,54 @@ impl<'a> Pair<'a> {
     fn new(blocks: &'a Blocks, hoods: &'a [Neighbourhood], a: usize, b: usize, offset: u32) -> Option<Self> {
         let (forward, back) = (blocks[a][b].as_ref()?, blocks[b][a].as_ref()?);
         let received = received(back, &hoods[a]);
-        Some(Pair { forward, from: &hoods[a], to: &hoods[b], received, offset })
+        Some(Pair { forward, to: &hoods[b], received, offset })
+    }
+
+    /// The cells of b, ascending, that give anything to the neighbourhoods of a section; no others can be mutual partners.
+    fn candidates(&self, section: &Section) -> Vec<u32> {
+        let (mut seen, mut gives) = (vec![false; self.received.rows()], vec![false; self.received.cols()]);
+        for at in 0..section.cells.len() {
+            for &taker in section.row(at) {
+                if !std::mem::replace(&mut seen[taker as usize], true) {
+                    row(&self.received, taker as usize).0.iter().for_each(|&j| gives[j as usize] = true);
+                }
+            }
+        }
+        (0..gives.len() as u32).filter(|&j| gives[j as usize]).collect()
+    }
+
+    /// Appends the part of the rows of M of a section that lies within reach.
+    fn add_rows(
+        &self,
+        section: &Section,
+        reach: &Reach,
+        threshold: f64,
+        scratch: &mut Scratch,
+        rows: &mut [MutualRow],
+        ctx: &Context,
+    ) -> Result<()> {
+        for (at, row) in rows.iter_mut().enumerate() {
+            ctx.check()?;
+            self.add_row(section, at, reach, threshold, scratch, &mut row.partners);
+        }
+        Ok(())
     }
 
     /// Appends M_i· = √(D_ab ∘ D_baᵀ)_i·, ascending, by column among all cells; shares below the threshold count as 0.
-    fn mutual_row(&self, i: usize, threshold: f64, scratch: &mut Scratch, out: &mut Vec<(u32, f64)>) {
-        self.row_of_forward(i, &mut scratch.forward, &mut scratch.groups);
-        match &self.from.sets {
-            Sets::Cells { forward, .. } => {
-                forward.row(i).iter().for_each(|&other| scratch.back.add_row(&self.received, other as usize));
-            }
-            Sets::Groups { .. } => scratch.back.add_row(&self.received, self.from.group[i] as usize),
+    fn add_row(
+        &self,
+        section: &Section,
+        at: usize,
+        reach: &Reach,
+        threshold: f64,
+        scratch: &mut Scratch,
+        out: &mut Vec<(u32, f64)>,
+    ) {
+        self.row_of_forward(section.cells[at], reach, &mut scratch.forward, &mut scratch.groups);
+        if scratch.forward.touched.is_empty() {
+            return;
         }
+        section.row(at).iter().for_each(|&taker| scratch.back.add_row(&self.received, taker as usize));
         let back = &scratch.back.values;
         for (j, share) in scratch.forward.drain() {
             let other = back[j as usize];
@@ -216,17 +288,17 @@ impl<'a> Pair<'a> {
     }
 
     /// (D_ab)_i· = Σ_j' B_ab[i, j'] (E_bᵀ)_j'·.
-    fn row_of_forward(&self, i: usize, shares: &mut Accumulator, of_group: &mut Accumulator) {
+    fn row_of_forward(&self, i: usize, reach: &Reach, shares: &mut Accumulator, of_group: &mut Accumulator) {
         let (columns, weights) = row(self.forward, i);
-        match &self.to.sets {
-            Sets::Cells { backward, .. } => {
+        match reach {
+            Reach::Cells(backward) => {
                 for (&j, &weight) in columns.iter().zip(weights) {
                     backward.row(j as usize).iter().for_each(|&target| shares.add(target, weight));
                 }
             }
-            Sets::Groups { members } => {
+            Reach::Groups { members, group } => {
                 for (&j, &weight) in columns.iter().zip(weights) {
-                    of_group.add(self.to.group[j as usize], weight);
+                    of_group.add(group[j as usize], weight);
                 }
                 for (group, share) in of_group.drain() {
                     members[group as usize].iter().for_each(|&target| shares.add(target, share));

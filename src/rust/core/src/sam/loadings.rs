@@ -4,7 +4,7 @@
 use super::preprocess::moments;
 use crate::backend::{Backend, Cpu};
 use crate::linalg::gemm;
-use crate::linalg::pca::{Pca, PcaSolver, pca};
+use crate::linalg::pca::{self, PcaSolver};
 use crate::linalg::scaled::Scale;
 use crate::sparse::Expression;
 use crate::{Context, Error, Result};
@@ -51,8 +51,8 @@ pub fn mapping_loadings_on<B: Backend>(
     seed: u64,
     ctx: &Context,
 ) -> Result<Array2<f32>> {
-    let (found, used, count) = found_on(backend, x, weights, Components { count: npcs, solver, seed }, ctx)?;
-    Ok(spread(&found.loadings, &used, x.genes(), count))
+    let found = found_on(backend, x, weights, Components { count: npcs, solver, seed }, false, ctx)?;
+    Ok(spread(&found.loadings, &found.used, x.genes(), found.count))
 }
 
 /// Loadings that carry other coordinates Z of the cells (cells × d: corrected for batches, or found elsewhere) into the
@@ -73,18 +73,30 @@ pub fn carried_loadings_on<B: Backend>(
         let (expected, found) = (format!("coordinates of {} cells", x.cells()), format!("{}", z.nrows()));
         return Err(Error::shape("loadings", expected, found));
     }
-    let (found, used, _) = found_on(backend, x, weights, components, ctx)?;
-    Ok(spread(&towards(&found, z)?, &used, x.genes(), z.ncols()))
+    let found = found_on(backend, x, weights, components, true, ctx)?;
+    Ok(spread(&towards(&found, z)?, &found.used, x.genes(), z.ncols()))
 }
 
-/// Principal components of S, the genes they are over, and how many were to be had.
+/// Principal components of S.
+struct Found {
+    /// Used genes × components.
+    loadings: Array2<f32>,
+    /// Cells × components; empty unless asked for, since there may be many.
+    scores: Array2<f32>,
+    /// The genes the components are over.
+    used: Vec<u32>,
+    /// How many components were to be had.
+    count: usize,
+}
+
 fn found_on<B: Backend>(
     backend: &B,
     x: &Expression,
     weights: &[f64],
     components: Components,
+    keep_scores: bool,
     ctx: &Context,
-) -> Result<(Pca, Vec<u32>, usize)> {
+) -> Result<Found> {
     let g = x.genes();
     if weights.len() != g {
         return Err(Error::shape("loadings", format!("{g} weights"), format!("{}", weights.len())));
@@ -95,13 +107,20 @@ fn found_on<B: Backend>(
     let used: Vec<u32> = (0..g as u32).filter(|&j| variances[j as usize] > 0.0 && weights[j as usize] > 0.0).collect();
     let expression = backend.expression(x)?;
     let scaled = backend.scaled(&expression, &used, inverse_sd(&variances), weights, ctx)?;
-    let found = pca(&scaled, count.min(used.len()), components.solver, components.seed, ctx)?;
-    Ok((found, used, count))
+    let k = count.min(used.len());
+    let Components { solver, seed, .. } = components;
+    let (loadings, scores) = if keep_scores {
+        let found = pca::pca(&scaled, k, solver, seed, ctx)?;
+        (found.loadings, found.scores)
+    } else {
+        (pca::loadings(&scaled, k, solver, seed, ctx)?, Array2::zeros((0, 0)))
+    };
+    Ok(Found { loadings, scores, used, count })
 }
 
 /// V B (genes × d) with B = argmin ‖U S B − Z‖: the components U S are orthogonal and centred, so that B = S⁻² (U S)ᵀ Z,
 /// whatever the mean of Z. Components that are rounding noise have scores 0, and no part in it.
-fn towards(found: &Pca, z: ArrayView2<f32>) -> Result<Array2<f32>> {
+fn towards(found: &Found, z: ArrayView2<f32>) -> Result<Array2<f32>> {
     let scores = found.scores.mapv(f64::from);
     let mut b = gemm::product(scores.t(), z.mapv(f64::from).view())?;
     for (mut row, component) in b.outer_iter_mut().zip(scores.axis_iter(Axis(1))) {

@@ -49,7 +49,7 @@ impl Gpu {
 
     /// The backend on this GPU.
     pub fn backend(&self) -> Cuda {
-        Cuda::new(1 << 30).expect("make test-cuda provides a GPU, real or emulated")
+        Cuda::new().expect("make test-cuda provides a GPU, real or emulated")
     }
 
     pub fn is_emulated(&self) -> bool {

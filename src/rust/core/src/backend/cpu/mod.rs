@@ -6,7 +6,7 @@ use crate::embedding::layout::{self, Edges, Forces};
 use crate::knn::{self, KnnOptions, Metric, Neighbours};
 use crate::linalg::scaled::{Scale, Scaled};
 use crate::mapping::cross_knn::Blocks;
-use crate::mapping::expand::{self, Pattern};
+use crate::mapping::expand::{self, Expander, Pattern};
 use crate::mapping::mutual::{self, Cut, Neighbourhood};
 use crate::mapping::stitch::Coordinates;
 use crate::mapping::{Atlas, Expansion, RefineOptions, projection, refine};
@@ -100,6 +100,18 @@ impl Backend for Cpu {
         knn::search(queries, database, k, Metric::Cosine, options, ctx)
     }
 
+    fn latent_neighbours_both(
+        &self,
+        latent: &Array2<f32>,
+        a: Range<usize>,
+        b: Range<usize>,
+        k: (usize, usize),
+        options: &KnnOptions,
+        ctx: &Context,
+    ) -> Result<(Neighbours, Neighbours)> {
+        knn::search_both(latent.slice(s![a, ..]), latent.slice(s![b, ..]), k, Metric::Cosine, options, ctx)
+    }
+
     fn expand(
         &self,
         neighbours: &Neighbours,
@@ -109,6 +121,19 @@ impl Backend for Cpu {
         ctx: &Context,
     ) -> Result<Pattern> {
         expand::expand(neighbours, budgets, size, expansion, ctx)
+    }
+
+    fn neighbourhood(
+        &self,
+        groups: &[u32],
+        neighbours: &Neighbours,
+        budgets: &[usize],
+        size: usize,
+        expansion: Expansion,
+        ctx: &Context,
+    ) -> Result<Neighbourhood> {
+        let expander = Expander::new(neighbours, budgets.to_vec(), size, expansion);
+        Neighbourhood::of_expander(groups, expander, ctx.memory() / 4, ctx)
     }
 
     fn mutual_graph(

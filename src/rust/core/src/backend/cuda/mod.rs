@@ -2,9 +2,9 @@
 //! compiled by NVRTC at first use; nothing of CUDA is needed to build, install or load the package. No kernel uses
 //! floating-point atomics: results have the same bits in every run on one device.
 //!
-//! On the device: exact neighbour search, products of the scaled expression, the randomized SVD, Gram matrices, neighbour
+//! On the device: neighbour search, products of the scaled expression, Gram matrices, neighbour
 //! averages, projection and σ, breadth-first neighbourhoods, mutual partners and their correlations, Pearson correlations of
-//! gene pairs, the layout's epochs. What an option asks for that only the processor has (HNSW and inverted files, matrix powers,
+//! gene pairs, the layout's epochs. What an option asks for that only the processor has (HNSW graphs, matrix powers,
 //! Chatterjee's ξ) runs there, and the run's record says so.
 
 mod averages;
@@ -57,11 +57,11 @@ struct OnDevice {
 }
 
 impl Cuda {
-    /// The first GPU. `_memory`: the run's budget on the host, which bounds nothing here.
+    /// The first GPU.
     ///
     /// # Errors
     /// [`Error::Device`] with the reason why there is none that can be used.
-    pub fn new(_memory: usize) -> Result<Self> {
+    pub fn new() -> Result<Self> {
         Ok(Cuda { gpu: Gpu::open()? })
     }
 
@@ -121,12 +121,12 @@ impl Backend for Cuda {
         options: &KnnOptions,
         ctx: &Context,
     ) -> Result<Neighbours> {
-        if let Some(reason) = knn::why_not(k, database.nrows(), database.ncols(), options) {
+        if let Some(reason) = knn::why_not(k, database.nrows(), options) {
             return self
                 .on_cpu("neighbour search", &reason, ctx)
                 .neighbours(queries, database, k, metric, options, ctx);
         }
-        knn::search(&self.gpu, queries, database, k, metric, ctx)
+        knn::search(&self.gpu, queries, database, k, metric, options, ctx)
     }
 
     fn scaled<'a, 'x: 'a>(
@@ -173,11 +173,11 @@ impl Backend for Cuda {
         options: &KnnOptions,
         ctx: &Context,
     ) -> Result<Neighbours> {
-        if let Some(reason) = knn::why_not(k, database.len(), latent.width(), options) {
+        if let Some(reason) = knn::why_not(k, database.len(), options) {
             let cpu = self.on_cpu("neighbour search", &reason, ctx);
             return cpu.latent_neighbours(&latent.to_host(&self.gpu)?, queries, database, k, options, ctx);
         }
-        knn::search_latent(&self.gpu, latent, queries, database, k, ctx)
+        knn::search_latent(&self.gpu, latent, queries, database, k, options, ctx)
     }
 
     fn expand(

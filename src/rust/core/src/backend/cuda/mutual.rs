@@ -8,10 +8,15 @@ use crate::mapping::cross_knn::{Blocks, CENTRE, FLOOR};
 use crate::mapping::expand::Pattern;
 use crate::mapping::mutual::{Cut, Neighbourhood, Sets, received, threshold};
 use crate::sparse::{Graph, graph_from_rows};
-use crate::{Context, Result};
+use crate::{Context, Error, Result};
 
 /// Most cells between two looks at whether to stop.
 const CELLS: usize = 4096;
+
+/// The device reads neighbourhoods that are held.
+fn not_held() -> Error {
+    Error::shape("mutual neighbours", "neighbourhoods that are held", "some that have to be made")
+}
 
 /// Rows of column indices on the device.
 struct Rows {
@@ -62,10 +67,12 @@ impl Pair {
             Sets::Groups { members } => {
                 (Rows::new(gpu, &Pattern::from_rows(members.clone()))?, hoods[b].group().to_vec())
             }
+            Sets::Made(_) => return Err(not_held()),
         };
         let from = match hoods[a].sets() {
             Sets::Cells { forward, .. } => Rows::new(gpu, forward)?,
             Sets::Groups { .. } => Rows::single(gpu, hoods[a].group())?,
+            Sets::Made(_) => return Err(not_held()),
         };
         let received = received(back, &hoods[a]);
         Ok(Some(Pair {

@@ -23,6 +23,11 @@ impl Latent {
         &self.values
     }
 
+    /// Number of cells.
+    pub(super) fn cells(&self) -> usize {
+        self.cells
+    }
+
     /// Number of coordinates.
     pub(super) fn width(&self) -> usize {
         self.width

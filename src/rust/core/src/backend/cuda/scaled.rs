@@ -1,13 +1,11 @@
 //! The scaled, weighted and centred expression of SAM on the device, as a sparse matrix and its transpose, `f64`. Products
-//! with dense factors stay there through the whole randomized SVD; only what is as small as the sketch is wide comes back.
+//! are made there; of what a block of the randomized SVD passes through, only genes × block goes there and comes back.
 
 use super::Resident;
 use super::gpu::{Buffer, DENSE, Gpu, SPARSE, launch};
-use crate::linalg::lanczos::random;
+use crate::linalg::gemm;
 use crate::linalg::operator::Operator;
-use crate::linalg::randomized_svd::{POWER, width};
 use crate::linalg::scaled::Scale;
-use crate::linalg::{eigen, gemm, qr};
 use crate::{Context, Error, Result};
 use ndarray::{Array2, ArrayView2};
 
@@ -20,10 +18,6 @@ const ROWS: usize = 512;
 /// Columns of a dense factor, or rows and columns of a tile, per block.
 const STRIP: usize = 32;
 const TILE: usize = 64;
-/// Rows per part of a Gram matrix of a tall factor, and most parts.
-const PART: usize = 4096;
-const PARTS: usize = 64;
-
 /// A sparse matrix on the device, CSR.
 struct Sparse {
     pointers: Buffer<u64>,
@@ -279,56 +273,6 @@ impl Dense {
         launch!(gpu, SPARSE, "column_sums", blocks, 1024, &self.values, &rows, &width, factors, &by_row, &mut out);
         Ok(out)
     }
-
-    /// A B for a small B of the host.
-    fn times_small(&self, gpu: &Gpu, b: ArrayView2<f64>) -> Result<Dense> {
-        let other = Dense::send(gpu, b)?;
-        let mut out = Dense { values: gpu.unset(self.rows * other.columns)?, rows: self.rows, columns: other.columns };
-        let (rows, inner, columns) = (self.rows as u32, self.columns as u32, other.columns as u32);
-        let blocks = (self.rows.div_ceil(TILE), other.columns.div_ceil(TILE));
-        launch!(
-            gpu,
-            DENSE,
-            "product",
-            blocks,
-            256,
-            &self.values,
-            &other.values,
-            &rows,
-            &inner,
-            &columns,
-            &mut out.values
-        );
-        Ok(out)
-    }
-
-    /// Aᵀ A, on the host.
-    fn gram(&self, gpu: &Gpu) -> Result<Array2<f64>> {
-        let part = self.rows.div_ceil(PARTS).max(PART);
-        let parts = self.rows.div_ceil(part).max(1);
-        let size = self.columns * self.columns;
-        let mut out = gpu.zeros::<f64>(parts * size)?;
-        gram(gpu, &self.values, (self.rows, self.columns), part, &mut out)?;
-        let (length, number) = (size as u64, parts as u32);
-        launch!(gpu, DENSE, "add_parts", (size.div_ceil(256), 1), 256, &mut out, &length, &number);
-        to_symmetric(gpu, &out, self.columns)
-    }
-
-    /// An orthonormal basis of the columns: Cholesky QR, twice; Householder's on the host where the columns are almost
-    /// dependent.
-    fn orthonormal(self, gpu: &Gpu) -> Result<Dense> {
-        if let Some(once) = self.cholesky_qr(gpu)?
-            && let Some(twice) = once.cholesky_qr(gpu)?
-        {
-            return Ok(twice);
-        }
-        Dense::send(gpu, qr::thin(self.receive(gpu)?.view())?.0.view())
-    }
-
-    fn cholesky_qr(&self, gpu: &Gpu) -> Result<Option<Dense>> {
-        let inverse = qr::cholesky_inverse(&self.gram(gpu)?)?;
-        inverse.map(|inverse| self.times_small(gpu, inverse.view())).transpose()
-    }
 }
 
 /// Adds the lower triangle of AᵀA to `out`, one result per `part` rows.
@@ -386,20 +330,10 @@ impl Operator for Scaled<'_> {
         }
     }
 
-    /// [`crate::linalg::randomized_svd::left`], with the sketch on the device.
-    fn randomized_left(&self, k: usize, seed: u64, ctx: &Context) -> Result<(Array2<f64>, Vec<f64>)> {
-        let gpu = self.gpu;
-        let sketch = random(self.columns(), width(self, k), seed);
-        let mut range = self.times(&Dense::send(gpu, sketch.view())?)?;
-        for _ in 0..POWER {
-            ctx.check()?;
-            let onto = self.transpose_times(&range.orthonormal(gpu)?)?;
-            range = self.times(&onto.orthonormal(gpu)?)?;
-        }
-        let basis = range.orthonormal(gpu)?;
-        let projected = self.transpose_times(&basis)?;
-        let eigen = eigen::full(projected.gram(gpu)?.view(), k)?;
-        let values = eigen.values.iter().map(|v| v.max(0.0).sqrt()).collect();
-        Ok((basis.times_small(gpu, eigen.vectors.view())?.receive(gpu)?, values))
+    /// With what lies between the two products on the device.
+    fn apply_gram(&self, b: ArrayView2<f64>) -> Result<Array2<f64>> {
+        check_rows("apply twice", b, self.columns())?;
+        self.ctx.check()?;
+        self.transpose_times(&self.times(&Dense::send(self.gpu, b)?)?)?.receive(self.gpu)
     }
 }

@@ -68,14 +68,29 @@ __device__ __forceinline__ void insert(float score, u32 row, float* scores, u32*
     }
 }
 
-// A block scores 64 queries against all rows, 64 at a time, and keeps for each query its `length` best. The lists start at
-// minus infinity. 256 threads; each makes 4 x 4 scores of a tile.
+// Rows in another order.
+extern "C" __global__ void gather_rows(const float* x, const u32* order, u32 count, u32 d, u32 stride, float* out) {
+    const u32 i = blockIdx.x;
+    for (u32 c = threadIdx.x; c < d; c += blockDim.x) out[(u64)i * d + c] = x[(u64)order[i] * stride + c];
+}
+
+// A block scores 64 queries against ranges of rows, 64 at a time, and keeps for each query its `length` best. `pointers`: the
+// ranges of each block of queries, or of all alike. The lists start at minus infinity. 256 threads; each makes 4 x 4 scores of
+// a tile.
 extern "C" __global__ void __launch_bounds__(256) nearest(const float* queries, u32 n, const float* database, const float* halves,
-                                                          u32 m, u32 d, u32 length, float* list_scores, u32* list_rows) {
+                                                          const u32* pointers, const u32* ranges, u32 per_block, u32 d, u32 length,
+                                                          float* list_scores, u32* list_rows) {
     __shared__ float left[DEPTH][QUERIES + 4], right[DEPTH][ROWS + 4], tile[QUERIES][ROWS + 1];
     const u32 first = blockIdx.x * QUERIES, thread = threadIdx.x, tx = thread % 16, ty = thread / 16;
     const int lane = thread % 32, warp = thread / 32;
-    for (u32 base = 0; base < m; base += ROWS) {
+    const u32 block = per_block ? blockIdx.x : 0;
+    u32 range = pointers[block], base = 0, m = 0;
+    // The tiles of all ranges, one after the other.
+    for (;;) {
+        if (base >= m) {
+            if (range == pointers[block + 1]) break;
+            base = ranges[2 * range], m = ranges[2 * range + 1], range++;
+        }
         float sums[4][4] = {{0, 0, 0, 0}, {0, 0, 0, 0}, {0, 0, 0, 0}, {0, 0, 0, 0}};
         for (u32 depth = 0; depth < d; depth += DEPTH) {
             for (u32 at = thread; at < QUERIES * DEPTH; at += 256) {
@@ -114,6 +129,7 @@ extern "C" __global__ void __launch_bounds__(256) nearest(const float* queries, 
             }
         }
         __syncthreads();
+        base += ROWS;
     }
 }
 
@@ -138,16 +154,18 @@ __device__ __forceinline__ double distance(const float* x, double a, double xx, 
     return norms > 0.0 ? fmin(fmax(1.0 - sum / norms, 0.0), 2.0) : 1.0;
 }
 
-// A warp per query measures the rows of its list and keeps the k nearest, ties by index. `uncertain`: whether a row that is
-// not in the list might have belonged to them, because the list ends within `slack` of the k-th best score.
+// A warp per query measures the rows of its list and keeps the k nearest, ties by name (the row's index as it was given).
+// `uncertain`: whether a row that is not in the list might have belonged to them, because the list is full and ends within
+// `slack` of the k-th best score.
 extern "C" __global__ void measure(const float* queries, const double* query_means, const double* query_squares, u32 n, u32 query_stride,
-                                   const float* database, const double* means, const double* squares, u32 m, u32 stride, u32 d,
-                                   u32 metric, const float* list_scores, const u32* list_rows, u32 length, float slack, u32 k,
+                                   const float* database, const double* means, const double* squares, const u32* names,
+                                   u32 stride, u32 d, u32 metric, const float* list_scores, const u32* list_rows, u32 length, float slack, u32 k,
                                    double* distances, u32* out_rows, double* out_distances, u32* uncertain) {
     const u32 q = (blockIdx.x * blockDim.x + threadIdx.x) / 32, lane = threadIdx.x % 32;
     if (q >= n) return;
-    const u32 held = length < m ? length : m;
     const float* scores = list_scores + (u64)q * length;
+    u32 held = length;
+    while (held > 0 && scores[held - 1] == -INFINITE) held--;
     const u32* rows = list_rows + (u64)q * length;
     double* measured = distances + (u64)q * length;
     for (u32 i = lane; i < held; i += 32) {
@@ -159,10 +177,10 @@ extern "C" __global__ void measure(const float* queries, const double* query_mea
     for (u32 i = lane; i < held; i += 32) {
         u32 rank = 0;
         for (u32 j = 0; j < held; j++)
-            rank += measured[j] < measured[i] || (measured[j] == measured[i] && rows[j] < rows[i]);
-        if (rank < k) out_rows[(u64)q * k + rank] = rows[i], out_distances[(u64)q * k + rank] = measured[i];
+            rank += measured[j] < measured[i] || (measured[j] == measured[i] && names[rows[j]] < names[rows[i]]);
+        if (rank < k) out_rows[(u64)q * k + rank] = names[rows[i]], out_distances[(u64)q * k + rank] = measured[i];
     }
-    if (lane == 0) uncertain[q] = m > length && scores[length - 1] >= scores[k - 1] - slack;
+    if (lane == 0) uncertain[q] = held == length && scores[length - 1] >= scores[k - 1] - slack;
 }
 
 // All distances of one query, for those whose lists were too short.

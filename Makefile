@@ -2,8 +2,8 @@
 # the commands to run). What is built lies in build/ (the Rust build elsewhere where SAMAP_TARGET_DIR or CARGO_TARGET_DIR says so).
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test test-cuda check check-r45 check-kernels lint vendor site golden data bench bench-programs \
-  bench-phases bench-reference bench-scale clean
+.PHONY: help demo install test test-cuda check check-h5ad check-r45 check-kernels check-report figures fuzz lint vendor site golden \
+  h5ad-fixtures data bench bench-programs bench-phases bench-reference bench-scale clean
 
 export SAMAP_TARGET_DIR ?= $(or $(CARGO_TARGET_DIR),$(CURDIR)/build/target)
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -17,6 +17,7 @@ PHASE_SIZES ?= 1000 2000 4000 8000
 REFERENCE_SIZES ?= pancreas 12000 36000
 # How the scaling series gives the counts to samap(): memory (matrices) or h5ad (paths; for what does not fit into R).
 INPUT ?= memory
+SECONDS ?= 60
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | awk -F ':.*## ' '{printf "make %-16s %s\n", $$1, $$2}'
@@ -46,8 +47,27 @@ check: ## R CMD build and R CMD check --as-cran on this R
 	@tools/install-deps.sh check
 	@tools/run-checks.sh
 
+check-h5ad: ## opens what write_h5ad() writes with AnnData and scanpy (network the first time)
+	@tools/install-deps.sh python
+	@tools/install-package.sh dev "$(LIBRARY)-test"
+	@R_LIBS="$(LIBRARY)-test" tests/h5ad/run.sh
+
+fuzz: ## feeds spoiled files to all readers (SECONDS=60); cases that fail stay in build/fuzz
+	@tools/install-deps.sh test
+	@CARGO_TARGET_DIR="$(SAMAP_TARGET_DIR)" cargo run --quiet --locked --manifest-path tests/fuzz/Cargo.toml -- $(SECONDS)
+
 check-r45: ## the same with Seurat 5 on R 4.5, in a Debian 13 chroot (root; about 2 GB, kept in ~/.cache/samap)
 	@tools/check-r45.sh
+
+check-report: ## the HTML report in a headless browser: no script error, all figures there
+	@tools/install-deps.sh report
+	@tools/install-package.sh dev "$(LIBRARY)-test"
+	@tools/check-report.sh "$(LIBRARY)-test"
+
+figures: ## makes the pictures of the README again
+	@tools/install-deps.sh test
+	@tools/install-package.sh release "$(LIBRARY)"
+	@R_LIBS="$(LIBRARY)" Rscript tools/figures.R
 
 lint: ## formatting, clippy, lintr, licences of the crates and index of the help pages; warnings as errors
 	@tools/install-deps.sh lint
@@ -70,6 +90,10 @@ site: ## the web site of help pages and articles, in build/site
 golden: ## makes the golden fixtures again from sc-samap 3.0.1 (network)
 	@tools/install-deps.sh python
 	@tests/golden/regenerate.sh
+
+h5ad-fixtures: ## makes tests/testthat/h5ad again with several versions of AnnData (network)
+	@tools/install-deps.sh python
+	@tests/h5ad/regenerate.sh
 
 data: ## makes inst/extdata again from the PyPI package came 0.1.13 (network)
 	@tools/install-deps.sh python

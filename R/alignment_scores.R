@@ -14,7 +14,8 @@
 #' @return Data frame of class `samap_alignment`, one row per pair of types of different species: species_a, type_a,
 #'   species_b, type_b, score (the larger of both directions), score_ab (mean over the cells of A), score_ba, n_a, n_b
 #'   (number of cells); sorted by score, zeros included. `as.matrix()` gives the square table, with the names
-#'   `<species>_<type>`.
+#'   `<species>_<type>`; `as.matrix(directed = TRUE)` that of the single directions, from the cells of the row's type to
+#'   the column's.
 #'
 #'   Errors: `samap_error_key` (no such column), `samap_error_shape` (labels that do not fit), `samap_error_species`.
 #' @references Tarashansky AJ et al. (2021). *eLife* 10:e66747. \doi{10.7554/eLife.66747}
@@ -65,14 +66,15 @@ name_types <- function(table, labels, species) {
 
 #' @method as.matrix samap_alignment
 #' @export
-as.matrix.samap_alignment <- function(x, ...) {
+as.matrix.samap_alignment <- function(x, directed = FALSE, ...) {
+  check_flag(directed, "directed")
   types <- alignment_types(x)
   names <- make.unique(paste(types$species, types$type, sep = "_"))
   square <- matrix(0, nrow(types), nrow(types), dimnames = list(names, names))
   a <- type_position(x$species_a, x$type_a, types)
   b <- type_position(x$species_b, x$type_b, types)
-  square[cbind(a, b)] <- x$score
-  square[cbind(b, a)] <- x$score
+  square[cbind(a, b)] <- if (directed) x$score_ab else x$score
+  square[cbind(b, a)] <- if (directed) x$score_ba else x$score
   square
 }
 

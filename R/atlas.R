@@ -1,6 +1,6 @@
-# An atlas inside: list(counts = dgCMatrix genes x cells, genes = unique names, cells = data.frame(barcode, sample,
-# metadata), sam = samap_sam or NULL, stacked = several samples?). Every accepted input becomes one; a dgCMatrix is
-# shared, never copied.
+# An atlas inside: list(counts = dgCMatrix genes x cells, or a source that stays out of R (see counts.R), genes = unique
+# names, cells = data.frame(barcode, sample, metadata), sam = samap_sam or NULL, stacked = several samples?). Every
+# accepted input becomes one; a dgCMatrix is shared, never copied.
 
 read_atlases <- function(atlases) {
   if (!is.list(atlases) || is.data.frame(atlases) || is.object(atlases)) {
@@ -37,14 +37,25 @@ read_sample <- function(x, species) {
     return(list(counts = need_counts(x), genes = x$genes$gene, cells = x$cells, sam = x, stacked = x$stacked))
   }
   raw <- raw_atlas(x, species)
-  counts <- as_counts(raw$counts, species)
-  genes <- check_gene_names(rownames(counts), species)
-  check_counts(counts, species)
-  list(counts = counts, genes = genes, cells = cell_frame(raw$cells, counts, species), sam = NULL, stacked = FALSE)
+  counts <- raw$counts
+  if (!is_source(counts)) {
+    counts <- as_counts(counts, species)
+    raw$genes <- rownames(counts)
+    raw["barcodes"] <- list(colnames(counts))
+  }
+  genes <- check_gene_names(raw$genes, species)
+  if (!is_source(counts)) check_counts(counts, species)
+  cells <- cell_frame(raw$cells, raw$barcodes, ncol(counts), species)
+  list(counts = counts, genes = genes, cells = cells, sam = NULL, stacked = FALSE)
 }
 
-# Counts as they came, and the metadata of the cells (or NULL).
+# Counts as they came, and the metadata of the cells (or NULL). A source of counts comes with the names of its genes and
+# cells.
 raw_atlas <- function(x, species) {
+  load_methods(x)
+  if (is_path(x) || inherits(x, "samap_h5ad")) {
+    return(raw_file(x, species))
+  }
   if (inherits(x, "Seurat")) {
     return(raw_seurat(x, species))
   }
@@ -52,7 +63,13 @@ raw_atlas <- function(x, species) {
     return(raw_experiment(x, species))
   }
   if (has_counts(x)) {
-    return(list(counts = x[["counts"]], cells = x[["cells"]]))
+    counts <- x[["counts"]]
+    if (!is_path(counts) && !inherits(counts, "samap_h5ad")) {
+      return(list(counts = counts, cells = x[["cells"]]))
+    }
+    raw <- raw_file(counts, species)
+    if (!is.null(x[["cells"]])) raw$cells <- x[["cells"]]
+    return(raw)
   }
   if (is.matrix(x) || is_sparse(x)) {
     return(list(counts = x, cells = NULL))
@@ -61,9 +78,19 @@ raw_atlas <- function(x, species) {
     "argument", species, paste0("is ", describe(x), "."),
     remedy = paste0(
       "Accepted: a matrix or sparse matrix of counts (genes x cells), `list(counts =, cells =)`, a Seurat object, ",
-      "a SingleCellExperiment, what `sam()` returns, or an unnamed list of those (several samples)."
+      "a SingleCellExperiment, the path of an .h5ad or .h5 file, what `sam()` returns, or an unnamed list of those ",
+      "(several samples)."
     )
   )
+}
+
+# Matrices that stay on disk are read by methods of the package that made them.
+load_methods <- function(x) {
+  home <- attr(class(x), "package")
+  if (is.character(home) && home %in% c("BPCells", "DelayedArray", "HDF5Array")) {
+    rlang::check_installed(home, "to read the counts.")
+    loadNamespace(home)
+  }
 }
 
 is_sparse <- function(x) {
@@ -72,6 +99,7 @@ is_sparse <- function(x) {
 
 # The dgCMatrix of genes x cells. The caller's own object where it is one already.
 as_counts <- function(x, species) {
+  load_methods(x)
   if (methods::is(x, "dgCMatrix")) {
     return(x)
   }
@@ -97,17 +125,16 @@ check_matrix <- function(x, species) {
   }
 }
 
-# Barcode, sample and metadata of every cell, in the order of the columns of `counts`.
-cell_frame <- function(metadata, counts, species) {
-  barcodes <- colnames(counts)
+# Barcode, sample and metadata of every cell, in the order of the counts.
+cell_frame <- function(metadata, barcodes, n_cells, species) {
   if (is.null(metadata)) {
-    frame <- data.frame(row.names = seq_len(ncol(counts)))
+    frame <- data.frame(row.names = seq_len(n_cells))
   } else {
-    frame <- align_metadata(metadata, barcodes, ncol(counts), species)
+    frame <- align_metadata(metadata, barcodes, n_cells, species)
   }
   if (is.null(barcodes) && is.character(attr(metadata, "row.names"))) barcodes <- rownames(metadata)
-  if (is.null(barcodes)) barcodes <- as.character(seq_len(ncol(counts)))
-  sample <- if ("sample" %in% names(frame)) as.character(frame[["sample"]]) else rep(NA_character_, ncol(counts))
+  if (is.null(barcodes)) barcodes <- as.character(seq_len(n_cells))
+  sample <- if ("sample" %in% names(frame)) as.character(frame[["sample"]]) else rep(NA_character_, n_cells)
   frame <- free_names(frame[setdiff(names(frame), "sample")])
   rownames(frame) <- NULL
   data.frame(barcode = barcodes, sample = sample, frame, check.names = FALSE, stringsAsFactors = FALSE)
@@ -144,66 +171,6 @@ align_metadata <- function(metadata, barcodes, n_cells, species) {
   as.data.frame(metadata)[order, , drop = FALSE]
 }
 
-# ---- Seurat and Bioconductor -------------------------------------------------
-
-raw_seurat <- function(x, species) {
-  rlang::check_installed("SeuratObject", "to read Seurat objects.")
-  counts <- seurat_counts(x, species)
-  metadata <- x[[]]
-  list(counts = counts, cells = metadata[match(colnames(counts), rownames(metadata)), , drop = FALSE])
-}
-
-# Counts of the default assay; of the assay "RNA" where the default one has none of its own (SCTransform, integration).
-seurat_counts <- function(x, species) {
-  default <- SeuratObject::DefaultAssay(x)
-  assays <- names(x@assays)
-  for (name in unique(c(default, intersect("RNA", assays)))) {
-    assay <- x[[name]]
-    if (inherits(assay, "SCTAssay")) next
-    counts <- assay_counts(assay)
-    if (!is.null(counts) && nrow(counts) > 0 && ncol(counts) > 0) {
-      return(counts)
-    }
-  }
-  bad_atlas("no_counts", species,
-    paste0("is a Seurat object without raw counts in its default assay ", quoted(default), " (assays: ",
-      enumerate(quoted(assays)), ")."),
-    remedy = "Give the object with the assay that holds the counts: `DefaultAssay(object) <- \"RNA\"`.")
-}
-
-assay_counts <- function(assay) {
-  if (!inherits(assay, c("StdAssay", "Assay5"))) {
-    # The argument was renamed in SeuratObject 5.
-    which <- if (utils::packageVersion("SeuratObject") >= "5.0.0") list(layer = "counts") else list(slot = "counts")
-    return(do.call(SeuratObject::GetAssayData, c(list(assay), which)))
-  }
-  # Exports of SeuratObject 5, looked up at run time so that version 4 will do where objects are of version 4.
-  layers_of <- getExportedValue("SeuratObject", "Layers")
-  layer_data <- getExportedValue("SeuratObject", "LayerData")
-  layers <- layers_of(assay, search = "counts")
-  if (length(layers) == 0) {
-    return(NULL)
-  }
-  parts <- lapply(layers, function(layer) as_counts(layer_data(assay, layer = layer), NULL))
-  joined <- join_columns(parts)
-  order <- match(colnames(assay), colnames(joined))
-  if (anyNA(order) || !is.unsorted(order, strictly = TRUE)) joined else joined[, order, drop = FALSE]
-}
-
-raw_experiment <- function(x, species) {
-  rlang::check_installed("SummarizedExperiment", "to read SingleCellExperiment objects.")
-  assays <- SummarizedExperiment::assayNames(x)
-  if (!"counts" %in% assays) {
-    bad_atlas("no_counts", species,
-      paste0("has no assay \"counts\" (assays: ", if (length(assays) > 0) enumerate(quoted(assays)) else "none", ")."),
-      remedy = "Raw counts are needed: `assay(x, \"counts\") <- ...`.")
-  }
-  counts <- SummarizedExperiment::assay(x, "counts")
-  cells <- as.data.frame(SummarizedExperiment::colData(x), optional = TRUE)
-  if (is.null(colnames(x))) rownames(cells) <- NULL
-  list(counts = counts, cells = cells)
-}
-
 # ---- samples -----------------------------------------------------------------
 
 # Samples are named by the list, or 1, 2, ...; genes are joined by name, with zeros where a sample lacks a gene.
@@ -212,14 +179,24 @@ stack_samples <- function(samples, species) {
   if (is.null(ids)) ids <- as.character(seq_along(samples))
   ids[!nzchar(ids)] <- as.character(seq_along(samples))[!nzchar(ids)]
   ids <- make.unique(ids, sep = "_")
-  parts <- lapply(samples, function(sample) {
-    part <- read_sample(sample, species)
-    dimnames(part$counts) <- list(part$genes, NULL)
-    part
-  })
-  counts <- join_columns(lapply(parts, `[[`, "counts"))
+  parts <- lapply(samples, read_sample, species = species)
+  genes <- unique(unlist(lapply(parts, `[[`, "genes"), use.names = FALSE))
   cells <- Map(function(part, id) replace(part$cells, "sample", id), parts, ids)
-  list(counts = counts, genes = rownames(counts), cells = bind_frames(cells), sam = NULL, stacked = TRUE)
+  list(
+    counts = stack_counts(parts, genes), genes = genes, cells = bind_frames(unname(cells)), sam = NULL, stacked = TRUE
+  )
+}
+
+# One matrix of matrices; with a file among them a source, which the engine stacks.
+stack_counts <- function(parts, genes) {
+  if (any(vapply(parts, function(part) is_source(part$counts), logical(1)))) {
+    samples <- lapply(parts, function(part) as_samples(part$counts, part$genes, genes))
+    return(new_counts(unlist(unname(samples), recursive = FALSE), length(genes)))
+  }
+  join_columns(lapply(unname(parts), function(part) {
+    dimnames(part$counts) <- list(part$genes, NULL)
+    part$counts
+  }))
 }
 
 # Matrices side by side, rows joined by name.
@@ -298,7 +275,10 @@ cell_ids <- function(atlas, species) {
 # What an atlas contains, as a short stable hash: the same counts under the same gene names have the same hash.
 atlas_hash <- function(atlas) {
   counts <- atlas$counts
-  rlang::hash(list(dim(counts), c(counts@p), counts@i, counts@x, c(atlas$genes)))
+  if (is_source(counts)) {
+    return(rlang::hash(list(counts_key(counts), c(atlas$genes))))
+  }
+  rlang::hash(c(counts_key(counts), list(c(atlas$genes))))
 }
 
 atlas_sizes <- function(atlases) {
@@ -306,7 +286,7 @@ atlas_sizes <- function(atlases) {
     species = names(atlases),
     cells = vapply(atlases, function(atlas) ncol(atlas$counts), integer(1)),
     genes = vapply(atlases, function(atlas) nrow(atlas$counts), integer(1)),
-    nonzeros = vapply(atlases, function(atlas) as.double(length(atlas$counts@x)), double(1)),
+    nonzeros = vapply(atlases, function(atlas) stored_of(atlas$counts), double(1)),
     hash = vapply(atlases, atlas_hash, character(1)),
     row.names = NULL
   )

@@ -9,7 +9,8 @@ describe <- function(x) {
     return(paste0("an object of class ", backticked(class(x)[[1]])))
   }
   if (length(x) != 1L) {
-    return(paste0("a ", typeof(x), " vector of length ", length(x)))
+    article <- if (grepl("^[aeiou]", typeof(x))) "an " else "a "
+    return(paste0(article, typeof(x), " vector of length ", length(x)))
   }
   if (is.character(x)) quoted(x) else format(x)
 }
@@ -190,14 +191,22 @@ bad_atlas <- function(kind, species, found, remedy) {
 
 warn_doubtful_counts <- function(counts, species) {
   looked_at <- counts@x[seq_len(min(length(counts@x), 1e5))]
-  if (mean(looked_at != round(looked_at)) > 0.5) {
+  warn_not_counts(mean(looked_at != round(looked_at)), species)
+  warn_empty(sum(diff(counts@p) == 0), nrow(counts) - count_rows(counts), nrow(counts), species)
+}
+
+# fractional: share of values that are no whole numbers.
+warn_not_counts <- function(fractional, species) {
+  if (fractional > 0.5) {
     samap_warn(
       "not_counts", paste0("The counts of ", the_species(species), " are mostly not whole numbers."),
       argument = atlas_argument(species), species = species,
       remedy = "Give raw counts: normalisation and logarithm are done here, once."
     )
   }
-  empty_cells <- sum(diff(counts@p) == 0)
+}
+
+warn_empty <- function(empty_cells, empty_genes, n_genes, species) {
   if (empty_cells > 0) {
     samap_warn(
       "empty_cells", paste0(count_of(empty_cells, "cell"), " of ", the_species(species), " without any counts."),
@@ -205,11 +214,10 @@ warn_doubtful_counts <- function(counts, species) {
       remedy = "They cannot be placed; remove them, for example `counts[, colSums(counts) > 0]`."
     )
   }
-  empty_genes <- nrow(counts) - count_rows(counts)
-  if (empty_genes > nrow(counts) / 2) {
+  if (empty_genes > n_genes / 2) {
     samap_warn(
       "empty_genes",
-      paste0(count_of(empty_genes, "gene"), " (of ", nrow(counts), ") of ", the_species(species), " are empty."),
+      paste0(count_of(empty_genes, "gene"), " (of ", n_genes, ") of ", the_species(species), " are empty."),
       argument = atlas_argument(species), species = species,
       remedy = "They are harmless, but are the counts complete, and is this the right matrix?"
     )

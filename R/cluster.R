@@ -3,8 +3,12 @@
 # so that the modularity is close to the directed, unweighted one the reference maximises.
 
 leiden_clusters <- function(neighbor_index, resolution, seed) {
-  edges <- undirected_edges(neighbor_index)
-  graph <- igraph::make_empty_graph(nrow(neighbor_index), directed = FALSE)
+  leiden(nrow(neighbor_index), undirected_edges(neighbor_index), resolution, seed)
+}
+
+# Leiden clusters of n nodes by the modularity; edges: from, to, weight, each pair of nodes once.
+leiden <- function(n, edges, resolution, seed) {
+  graph <- igraph::make_empty_graph(n, directed = FALSE)
   graph <- igraph::add_edges(graph, rbind(edges$from, edges$to))
   arguments <- list(graph, objective_function = "modularity", weights = edges$weight, n_iterations = 10)
   # The argument was renamed in igraph 2.
@@ -25,6 +29,35 @@ warn_degenerate <- function(clusters, species) {
       remedy = paste0("Pass a ", if (found < 2) "larger" else "smaller", " `resolutions`, or labels as `keys`.")
     )
   }
+}
+
+#' Joint clusters of the cells of all species
+#'
+#' Leiden clustering of the stitched graph, each edge taken in both directions with the larger of its weights.
+#'
+#' @param sm What [samap()] returns.
+#' @param resolution Resolution of the modularity: larger values give more clusters.
+#' @param seed Seed of the clustering.
+#' @param threads,verbose As in [samap()].
+#' @return Factor: the cluster of every cell, in the order of [cell_metadata()]. Clusters are numbered from the largest
+#'   to the smallest.
+#' @references
+#' Traag VA, Waltman L, van Eck NJ (2019). From Louvain to Leiden: guaranteeing well-connected communities. *Scientific
+#' Reports* 9:5233. \doi{10.1038/s41598-019-41695-z}
+#' @examples
+#' example <- samap_example("pancreas-small")
+#' sm <- samap(example$atlases, example$homology, umap = FALSE, threads = 1, verbose = FALSE)
+#' clusters <- cluster_stitched(sm, threads = 1, verbose = FALSE)
+#' table(clusters, cell_metadata(sm)$species)
+#' @export
+cluster_stitched <- function(sm, resolution = 1, seed = 0L, threads = NULL, verbose = TRUE) {
+  check_samap(sm)
+  resolution <- check_number(resolution, "resolution", min = 0)
+  seed <- check_number(seed, "seed", min = 0, integer = TRUE)
+  run <- new_run(threads, result_memory(sm), verbose)
+  upper <- Matrix::triu(engine_symmetric(final_pass(sm)$graph, run), 1)
+  columns <- rep.int(seq_len(ncol(upper)), diff(upper@p))
+  leiden(nrow(sm$cells), list(from = upper@i + 1L, to = columns, weight = upper@x), resolution, seed)
 }
 
 # The edges of a kNN table (row = cell, first column = the cell itself), once per pair of cells.

@@ -24,6 +24,9 @@
 #' @param keep_iterations Keep the stitched graph of every pass. `FALSE`: of the first and the last.
 #' @param keep_counts Keep the counts in the result (the caller's own matrix, not a copy). `FALSE` makes saved results
 #'   small, but [gene_pairs()], [cluster_markers()] and [refine_homology()] then need [attach_counts()] first.
+#' @param cache Folder in which what SAM finds for each species is kept and found again, so that an interrupted or repeated
+#'   run goes on from there. A result is taken only where the counts, all options and the version of the engine are the
+#'   same; [run_info()] says so. Files in it may be deleted at any time. `NULL`: none.
 #'
 #' @return A list of class `samap_control`. An unusable value is an error of class `samap_error_argument`.
 #' @examples
@@ -34,7 +37,7 @@ samap_control <- function(expansion = c("bfs", "nearest", "matrix_power"), max_n
                           wscale = FALSE, correlation_memory = 2e9, memory = 2^30,
                           exact_limit = 50000L, probe = 0.1,
                           hnsw_m = 48L, hnsw_ef_construction = 200L, hnsw_ef = 200L,
-                          keep_iterations = FALSE, keep_counts = TRUE) {
+                          keep_iterations = FALSE, keep_counts = TRUE, cache = NULL) {
   control <- list(
     expansion = check_choice(expansion, c("bfs", "nearest", "matrix_power"), "expansion"),
     max_neighborhood = check_number(max_neighborhood, "max_neighborhood", min = 1, infinite = TRUE),
@@ -49,7 +52,8 @@ samap_control <- function(expansion = c("bfs", "nearest", "matrix_power"), max_n
     hnsw_ef_construction = check_number(hnsw_ef_construction, "hnsw_ef_construction", min = 1, integer = TRUE),
     hnsw_ef = check_number(hnsw_ef, "hnsw_ef", min = 1, integer = TRUE),
     keep_iterations = check_flag(keep_iterations, "keep_iterations"),
-    keep_counts = check_flag(keep_counts, "keep_counts")
+    keep_counts = check_flag(keep_counts, "keep_counts"),
+    cache = if (!is.null(cache)) check_string(cache, "cache")
   )
   structure(control, class = "samap_control")
 }
@@ -78,11 +82,11 @@ knn_methods <- c("auto", "exact", "ivf", "hnsw")
 
 #' The engine's default options
 #'
-#' Defaults live in the engine, once. The arguments of [samap()], [sam()], [run_umap()] and [samap_control()] have the
-#' same values (a test asserts it).
+#' Defaults live in the engine, once. The arguments of [samap()], [sam()], [run_umap()], [samap_control()] and of the
+#' functions that make tables have the same values (a test asserts it).
 #'
-#' @return A named list of named lists, one per step (`preprocess`, `sam`, `knn`, `loadings`, `mapping`, `umap`), and
-#'   `memory` in bytes.
+#' @return A named list of named lists, one per step (`preprocess`, `sam`, `knn`, `loadings`, `mapping`, `umap`,
+#'   `gene_pairs`, `enrichment`, `substitutions`, `cell_type_triangles`, `gene_triangles`), and `memory` in bytes.
 #' @examples
 #' samap_defaults()$mapping$n_iterations
 #' @export

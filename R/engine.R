@@ -1,8 +1,32 @@
 # Every call into the engine is made here (and in job.R): one function per step, named `engine_<step>`. Indices are
 # 1-based. Options are the named lists of samap_defaults(), changed by with_options().
 
-# Opaque handle of the normalised expression, with the mean and variance of every gene and whether the gene filter
-# kept it.
+# What is in an HDF5 file: which matrix holds the counts, names of genes and cells, metadata.
+engine_inspect <- function(path, layer, var_names, species) {
+  run <- new_run(threads = 1L, verbose = FALSE)
+  run_job(inspect_start(path, layer, var_names, run$threads, run$memory), run, path, species)
+}
+
+# Coordinates of the cells in an HDF5 file.
+engine_reduction <- function(path, name) {
+  run <- new_run(threads = 1L, verbose = FALSE)
+  run_job(reduction_start(path, name, run$threads, run$memory), run, path)
+}
+
+# What the Python reference saved of a SAM run.
+engine_saved_sam <- function(path) {
+  run <- new_run(threads = 1L, verbose = FALSE)
+  run_job(saved_sam_start(path, run$threads, run$memory), run, path)
+}
+
+# document: see write_h5ad.R.
+engine_write <- function(path, document, run) {
+  run_job(write_start(path, document, run$threads, run$memory), run, "h5ad")
+  invisible()
+}
+
+# Opaque handle of the normalised expression, with the mean and variance of every gene, whether the gene filter kept it,
+# and the numbers of cells and genes without counts. counts: a dgCMatrix, or a source that stays out of R.
 engine_expression <- function(counts, preprocess, run, label) {
   run_job(expression_start(counts, preprocess, run$threads, run$memory), run, label, label)
 }
@@ -11,10 +35,11 @@ engine_sam <- function(expression, sam, knn, run, label) {
   run_job(sam_start(expression, sam, knn, run$backend, run$threads, run$memory), run, label, label)
 }
 
-# Opaque handle of the loadings the mapping projects through.
-engine_loadings <- function(expression, weights, loadings, seed, run, label) {
+# Opaque handle of the loadings the mapping projects through. coordinates: those of the cells (cells x dimensions) that
+# the loadings are to carry into the mapping, or NULL.
+engine_loadings <- function(expression, weights, coordinates, loadings, seed, run, label) {
   outcome <- loadings_start(
-    expression, weights, loadings, as.double(seed), run$backend, run$threads, run$memory
+    expression, weights, coordinates, loadings, as.double(seed), run$backend, run$threads, run$memory
   )
   run_job(outcome, run, label, label)$pointer
 }
@@ -46,6 +71,30 @@ engine_alignment <- function(graph, labels, k, n_top, run) {
   as.data.frame(run_job(outcome, run, "alignment scores"))
 }
 
+# Shares of every cell's cross-species edges, those other than 0: cell, species and label they go to, score; indices.
+engine_cell_scores <- function(graph, labels, k, run) {
+  n_cells <- vapply(labels, function(one) as.double(one$n_cells), double(1), USE.NAMES = FALSE)
+  outcome <- cell_scores_start(graph, n_cells, unname(labels), as.double(k), run$threads, run$memory)
+  as.data.frame(run_job(outcome, run, "cell scores"))
+}
+
+# Labels carried along a graph: list(label, probability, entropy, iterations). reference: whether a cell is of the
+# species whose labels they are; label: 1-based, NA for none.
+engine_transfer <- function(graph, reference, label, n_labels, transfer, run) {
+  outcome <- transfer_start(graph, reference, label, as.double(n_labels), transfer, run$threads, run$memory)
+  run_job(outcome, run, "label transfer")
+}
+
+# max(A, t(A)) of a dgCMatrix, without its diagonal.
+engine_symmetric <- function(graph, run) {
+  run_job(symmetric_start(graph, run$threads, run$memory), run, "stitched graph")
+}
+
+# Connected component of every cell of a kNN table.
+engine_components <- function(neighbor_index, run) {
+  run_job(components_start(neighbor_index, run$threads, run$memory), run, "components")
+}
+
 engine_markers <- function(expression, labels, test, run, label) {
   species <- list(expression = expression, labels = labels$labels, n_labels = labels$n_labels, test = test)
   run_job(markers_start(species, run$threads, run$memory), run, label, label)
@@ -55,6 +104,69 @@ engine_markers <- function(expression, labels, test, run, label) {
 engine_gene_pairs <- function(species, homology, graph, scores, options, run) {
   outcome <- gene_pairs_start(unname(species), homology, graph, scores, options, run$threads, run$memory)
   as.data.frame(run_job(outcome, run, "gene pairs"))
+}
+
+# sets: list(n_genes, n_terms, gene, term), a row per gene and term; lists: unnamed list of vectors of genes. A list of
+# columns, one of which holds vectors of genes.
+engine_enrichment <- function(sets, lists, options, run) {
+  run_job(enrichment_start(sets, lists, options, run$threads, run$memory), run, "enrichment")
+}
+
+# Genes and terms of a GAF or GMT file: list(genes, terms, gene, term), the last two indices into the first two.
+engine_gene_sets <- function(path, format, options, run) {
+  run_job(gene_sets_start(path, format, options, run$threads, run$memory), run, "gene sets")
+}
+
+# homology: list(n_genes, gene_a, gene_b, weight), with refined correlations as weights. orthologs, paralogs:
+# list(gene_a, gene_b), numbered in the same way.
+engine_substitutions <- function(homology, orthologs, paralogs, min_gain, run) {
+  outcome <- substitutions_start(homology, orthologs, paralogs, min_gain, run$threads, run$memory)
+  as.data.frame(run_job(outcome, run, "paralog substitutions"))
+}
+
+# homology: as above, with sequence weights.
+engine_reciprocal_best <- function(homology) rust_value(reciprocal_best_(homology))
+
+# scores: rows of engine_alignment(). Matrices cliques x corners (species, kind) and cliques x edges (score).
+engine_type_triangles <- function(scores, min_score, n, run) {
+  outcome <- type_triangles_start(scores, min_score, as.double(n), run$threads, run$memory)
+  run_job(outcome, run, "cell type triangles")
+}
+
+# homology, orthologs: as for engine_substitutions(). Matrices cliques x corners (gene) and cliques x edges
+# (correlation, class).
+engine_gene_triangles <- function(homology, orthologs, options, run) {
+  run_job(gene_triangles_start(homology, orthologs, options, run$threads, run$memory), run, "gene triangles")
+}
+
+# Types that genes mark, a vector per gene. genes: rows of the counts.
+engine_gene_types <- function(expression, labels, genes, test, max_pval, run, label) {
+  species <- list(expression = expression, labels = labels$labels, n_labels = labels$n_labels, test = test)
+  run_job(gene_types_start(species, genes, max_pval, run$threads, run$memory), run, label, label)
+}
+
+# Mean expression of genes (rows of the counts) in types and the share of cells that express them: genes x types.
+# labels: list(labels, n_labels), see species_labels().
+engine_type_expression <- function(expression, genes, labels, run, label) {
+  species <- list(expression = expression, genes = genes, labels = labels$labels, n_labels = labels$n_labels)
+  run_job(type_expression_start(species, run$threads, run$memory), run, label, label)
+}
+
+# Expression of genes in cells: cells x genes.
+engine_cell_expression <- function(expression, genes, run, label) {
+  run_job(cell_expression_start(expression, genes, run$threads, run$memory), run, label, label)$values
+}
+
+# genes: list of list(expression, species, gene), one per species; n_cells: cells per species; options: list(average,
+# min_expression).
+engine_expression_overlap <- function(graph, n_cells, genes, options, run) {
+  outcome <- expression_overlap_start(graph, as.double(n_cells), genes, options, run$threads, run$memory)
+  run_job(outcome, run, "expression overlap")
+}
+
+# Cross-species edges per pair of species in two graphs and in both.
+engine_edge_changes <- function(before, after, n_cells, run) {
+  as.data.frame(run_job(edge_changes_start(before, after, as.double(n_cells), run$threads, run$memory), run, "edges"))
 }
 
 engine_blast <- function(forward, backward, evalue) {

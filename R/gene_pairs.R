@@ -32,11 +32,10 @@ gene_pairs <- function(sm, by, types = NULL, min_score = 0.1, min_weight = 0.2, 
                        test = c("tie_corrected", "reference"), direction = c("enriched", "divergent"),
                        threads = NULL, verbose = TRUE) {
   check_samap(sm)
-  options <- list(
+  options <- with_options(
+    samap_defaults()$gene_pairs,
     min_score = check_number(min_score, "min_score", min = 0, max = 1),
     min_weight = check_number(min_weight, "min_weight", min = 0),
-    # A gene must be above its mean in more than this share of the cells of the type, as in the reference.
-    min_fraction = 0.05,
     max_pairs = if (identical(max_pairs, Inf)) Inf else check_number(max_pairs, "max_pairs", min = 1, integer = TRUE),
     max_pval = check_number(max_pval, "max_pval", min = 0),
     test = check_choice(test, c("tie_corrected", "reference"), "test"),

@@ -16,45 +16,18 @@
 plot_alignment <- function(x, by = NULL, min_score = 0, values = NULL, ...) {
   check_number(min_score, "min_score", min = 0, max = 1)
   if (!is.null(values)) check_flag(values, "values")
-  if (inherits(x, "samap")) {
-    x <- alignment_scores(x, by, ...)
-  } else if (!is.null(by) || ...length() > 0) {
-    samap_abort(
-      "argument", "`by` and further arguments need a result of `samap()` as `x`.",
-      argument = if (is.null(by)) "..." else "by", found = paste0("`x` is ", describe(x), "."),
-      remedy = "Give them to `alignment_scores()` instead."
-    )
-  }
-  scores <- check_scores(x)
-  scores <- drop_weak_types(scores, min_score)
+  scores <- drop_weak_types(plotted_scores(x, by, ...), min_score)
   pairs <- split(scores, species_pair(scores$species_a, scores$species_b), drop = TRUE)
   tiles <- do.call(rbind, lapply(unname(pairs), ordered_tiles))
   if (is.null(values)) values <- max(tiles$row, tiles$column) <= 20
   heatmap(tiles, pairs, values)
 }
 
-check_scores <- function(x) {
-  if (!is.data.frame(x)) {
-    samap_abort(
-      "argument", "`x` must be what `alignment_scores()` or `samap()` returns.", argument = "x",
-      found = paste0("It is ", describe(x), ".")
-    )
-  }
-  check_columns(x, c("species_a", "type_a", "species_b", "type_b", "score"), "x")
-  as.data.frame(x)
-}
-
 drop_weak_types <- function(scores, min_score) {
   best_a <- best_score(scores$score, scores[c("species_a", "type_a", "species_b")])
   best_b <- best_score(scores$score, scores[c("species_b", "type_b", "species_a")])
   kept <- scores[best_a >= min_score & best_b >= min_score, , drop = FALSE]
-  if (nrow(kept) == 0) {
-    samap_abort(
-      "argument", "No pair of types has such a score.", argument = "min_score",
-      found = if (nrow(scores) > 0) paste0("The highest score is ", format(max(scores$score), digits = 3), "."),
-      remedy = "Lower `min_score`."
-    )
-  }
+  if (nrow(kept) == 0) stop_without_scores(scores)
   kept
 }
 
@@ -73,7 +46,7 @@ ordered_tiles <- function(scores) {
   best <- apply(table[rows, , drop = FALSE], 2, function(score) if (max(score) > 0) which.max(score) else Inf)
   columns <- columns[order(best, -apply(table, 2, max))]
   data.frame(
-    pair = paste(scores$species_a[[1]], scores$species_b[[1]], sep = " - "),
+    pair = between_species(scores$species_a[[1]], scores$species_b[[1]]),
     type_a = scores$type_a, type_b = scores$type_b,
     row = match(scores$type_a, rows), column = match(scores$type_b, columns), score = scores$score
   )
@@ -95,9 +68,9 @@ heatmap <- function(tiles, pairs, values) {
   single <- length(pairs) == 1L
   plot <- ggplot2::ggplot(tiles, ggplot2::aes(.data$x, .data$y, fill = .data$score)) +
     ggplot2::geom_tile(colour = "white", linewidth = 0.2) +
-    ggplot2::scale_fill_viridis_c(limits = c(0, 1), option = "mako", direction = -1) +
-    ggplot2::scale_x_discrete(labels = function(at) x_names[at], expand = c(0, 0)) +
-    ggplot2::scale_y_discrete(labels = function(at) y_names[at], expand = c(0, 0)) +
+    scale_fill_much(limits = c(0, 1)) +
+    ggplot2::scale_x_discrete(labels = function(at) shortened(x_names[at]), expand = c(0, 0)) +
+    ggplot2::scale_y_discrete(labels = function(at) shortened(y_names[at]), expand = c(0, 0)) +
     ggplot2::labs(
       title = "Alignment of cell types", fill = "Alignment\nscore (0-1)",
       x = if (single) pairs[[1]]$species_b[[1]] else "second species",
@@ -105,25 +78,20 @@ heatmap <- function(tiles, pairs, values) {
     ) +
     theme_samap() +
     ggplot2::theme(
-      axis.text = ggplot2::element_text(size = tick_size(tiles)),
-      axis.text.x = ggplot2::element_text(angle = 90, hjust = 1, vjust = 0.5)
+      axis.text = ggplot2::element_text(size = label_points(max(tiles$row, tiles$column)), colour = "black"),
+      axis.text.x = ggplot2::element_text(angle = 90, hjust = 1, vjust = 0.5),
+      aspect.ratio = max(tiles$row) / max(tiles$column)
     )
   if (!single) plot <- plot + ggplot2::facet_wrap(ggplot2::vars(.data$pair), scales = "free")
   if (values) plot <- plot + tile_values()
   plot
 }
 
-# Points; 60 types stay legible on a page.
-tick_size <- function(tiles) {
-  n <- max(tiles$row, tiles$column)
-  if (n <= 15) 10 else if (n <= 30) 8 else 6
-}
-
 # The score on its tile, in a colour that stands out.
 tile_values <- function() {
   list(
     ggplot2::geom_text(
-      ggplot2::aes(label = ifelse(.data$score >= 0.05, sprintf("%.2f", .data$score), ""), colour = .data$score > 0.35),
+      ggplot2::aes(label = ifelse(.data$score >= 0.05, sprintf("%.2f", .data$score), ""), colour = .data$score > 0.45),
       size = 2.8, show.legend = FALSE
     ),
     ggplot2::scale_colour_manual(values = c(`FALSE` = "black", `TRUE` = "white"))

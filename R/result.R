@@ -14,7 +14,7 @@ new_samap <- function(inputs, settings, fits, groups, mapped, from, run) {
   edges$correlation <- NA_real_
   edges$correlation[edges$matched] <- mapped$correlation
   sm <- structure(list(
-    format = 1L, species = species, cells = cells, genes = gene_table(inputs, fits),
+    format = result_format, species = species, cells = cells, genes = gene_table(inputs, fits),
     homology = list(edges = edges, refined_over = mapped$refined_over),
     passes = join_passes(from, mapped$passes, settings), latent = mapped$latent, umap = NULL, alignment = NULL,
     sam = lapply(fits, function(fitted) kept_fit(fitted$fit)), groups = groups,
@@ -23,6 +23,7 @@ new_samap <- function(inputs, settings, fits, groups, mapped, from, run) {
     timings = NULL, choices = NULL, provenance = provenance(inputs, settings, run)
   ), class = "samap")
   sm$alignment <- species_alignment(sm, run)
+  sm$checks <- quick_checks(species_parts(sm), NULL, run)
   sm
 }
 
@@ -111,13 +112,7 @@ check_samap <- function(x, argument = "sm") {
       argument = argument, found = paste0("It is ", describe(x), ".")
     )
   }
-  if (!identical(x$format, 1L)) {
-    samap_abort(
-      "format", paste0(backticked(argument), " was written by another version of samap."), argument = argument,
-      found = paste0("Its format is ", format(x$format), "; this version reads format 1."), remedy = "Update samap."
-    )
-  }
-  invisible(x)
+  check_format(x, argument)
 }
 
 # ---- printing ----------------------------------------------------------------
@@ -132,8 +127,8 @@ print.samap <- function(x, ...) {
   cat("homology: ", count_of(matched, "pair"), " of genes matched (of ", count_of(nrow(x$homology$edges), "input pair"),
     ")\n", sep = "")
   print_alignment(x)
-  cat("umap: ", if (is.null(x$umap)) "none" else "yes", " | counts: ", if (is.null(x$counts)) "not kept" else "kept",
-    "\n", sep = "")
+  print_checks(x)
+  cat("umap: ", if (is.null(x$umap)) "none" else "yes", " | counts: ", describe_counts(x$counts), "\n", sep = "")
   cat("time: ", format(round(x$provenance$seconds, 1)), " s on ", x$provenance$device, ", ",
     count_of(x$provenance$threads, "thread"), " | seed: ", x$provenance$seed, "\n", sep = "")
   invisible(x)
@@ -350,10 +345,7 @@ run_info <- function(sm) {
 }
 
 check_result <- function(x, argument = "sm") {
-  if (inherits(x, "samap_sam")) {
-    return(invisible(x))
-  }
-  check_samap(x, argument)
+  if (inherits(x, "samap_sam")) check_format(x, argument) else check_samap(x, argument)
 }
 
 # ---- counts ------------------------------------------------------------------
@@ -366,13 +358,17 @@ need_counts <- function(x) {
       remedy = "`attach_counts()` restores them from the atlases of the run."
     )
   }
+  counts <- if (inherits(x, "samap_sam")) list(x$counts) else x$counts
+  for (file in unlist(lapply(unname(counts), source_files), recursive = FALSE)) check_counts_file(file)
   x$counts
 }
 
 #' Give a result its counts back
 #'
-#' @param sm What [samap()] or [sam()] returned with `samap_control(keep_counts = FALSE)`.
-#' @param atlases The atlases of that run, as given to [samap()] (or the one given to [sam()]).
+#' @param sm What [samap()] or [sam()] returned with `samap_control(keep_counts = FALSE)`, or from files that are elsewhere
+#'   now.
+#' @param atlases The atlases of that run, as given to [samap()] (or the one given to [sam()]); files wherever they are
+#'   now.
 #' @return `sm` with the counts. Other atlases than those of the run are an error of class
 #'   `samap_error_different_input`.
 #' @examples

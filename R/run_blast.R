@@ -188,22 +188,26 @@ search_engines <- list(
 
 engine_is_there <- function(engine) all(nzchar(Sys.which(search_engines[[engine]]$commands)))
 
-# Both directions of every pair of species: list(query, target, file, engine, settings).
+# Both directions of every pair of species: list(query, target, file, engine, version, settings, record).
 plan_searches <- function(sequences, dir, engine, settings) {
   pairs <- utils::combn(names(sequences), 2L, simplify = FALSE)
-  searches <- lapply(pairs, function(pair) {
-    chosen <- choose_engine(engine, pair, lapply(sequences[pair], `[[`, "molecule"))
+  engines <- vapply(pairs, function(pair) {
+    choose_engine(engine, pair, lapply(sequences[pair], `[[`, "molecule"))
+  }, character(1))
+  versions <- vapply(setNames(nm = unique(engines)), engine_version, character(1))
+  searches <- Map(function(pair, engine) {
     lapply(list(pair, rev(pair)), function(direction) {
       query <- direction[[1]]
       target <- direction[[2]]
       there <- first_existing(blast_candidates(dir, query, target))
       file <- file.path(dir, paste0(pair[[1]], pair[[2]]), paste0(query, "_to_", target, ".txt"))
       list(
-        query = query, target = target, file = if (is.na(there)) file else there, engine = chosen, settings = settings,
-        record = settings_record(sequences[[query]], sequences[[target]], chosen, settings)
+        query = query, target = target, file = if (is.na(there)) file else there, engine = engine,
+        version = versions[[engine]], settings = settings,
+        record = settings_record(sequences[[query]], sequences[[target]], engine, versions[[engine]], settings)
       )
     })
-  })
+  }, pairs, engines)
   unlist(searches, recursive = FALSE)
 }
 
@@ -219,12 +223,11 @@ choose_engine <- function(engine, pair, molecules) {
   }
   there <- Filter(engine_is_there, able)
   if (length(there) == 0) {
-    packages <- vapply(able, function(name) search_engines[[name]]$package, character(1))
+    packages <- vapply(search_engines[able], `[[`, character(1), "package")
+    commands <- vapply(search_engines[able], function(engine) engine$commands[[1]], character(1))
     samap_abort(
-      "engine", paste0("No program found to search ", paste(quoted(pair), collapse = " and "), " in each other."), argument = "engine",
-      found = paste0("Looked for ", enumerate(quoted(unlist(lapply(able, function(name) {
-        search_engines[[name]]$commands[[1]]
-      })))), " on the PATH."),
+      "engine", paste0("No program found to search ", paste(quoted(pair), collapse = " and "), " in each other."),
+      argument = "engine", found = paste0("Looked for ", enumerate(quoted(commands)), " on the PATH."),
       remedy = paste0("On Debian or Ubuntu: sudo apt-get install ", paste(packages, collapse = " or "), ".")
     )
   }
@@ -232,9 +235,9 @@ choose_engine <- function(engine, pair, molecules) {
 }
 
 # What a table depends on, as the lines of its `.settings` file.
-settings_record <- function(query, target, engine, settings) {
+settings_record <- function(query, target, engine, version, settings) {
   c(
-    paste0("engine\t", engine, "\t", engine_version(engine)),
+    paste0("engine\t", engine, "\t", version),
     paste0("query\t", query$molecule, "\t", query$hash),
     paste0("target\t", target$molecule, "\t", target$hash),
     paste0(names(settings), "\t", vapply(settings, format, character(1)))
@@ -273,7 +276,7 @@ run_search <- function(search, sequences, cache, progress, run) {
   work <- make_folder(tempfile("search-", cache))
   on.exit(unlink(work, recursive = TRUE))
   query <- numbered_sequences(sequences[[search$query]], cache, run)
-  database <- search_database(sequences[[search$target]], search$engine, cache, run)
+  database <- search_database(sequences[[search$target]], search$engine, search$version, cache, run)
   hits <- file.path(work, "hits.tsv")
   molecules <- c(sequences[[search$query]]$molecule, sequences[[search$target]]$molecule)
   command <- search_command(search, query, database, molecules, hits, work, run$threads)
@@ -320,9 +323,9 @@ numbered_sequences <- function(sequences, cache, run) {
 }
 
 # The database of a program, in the cache; the path that its search takes.
-search_database <- function(sequences, engine, cache, run) {
+search_database <- function(sequences, engine, version, cache, run) {
   fasta <- numbered_sequences(sequences, cache, run)
-  version <- gsub("[^A-Za-z0-9.]+", "-", engine_version(engine))
+  version <- gsub("[^A-Za-z0-9.]+", "-", version)
   name <- paste(engine, version, cache_format, sequences$molecule, sequences$hash, sep = "-")
   in_cache(cache, name, "database", function(folder) {
     out <- file.path(folder, "database")

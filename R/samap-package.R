@@ -8,6 +8,8 @@
 #' @section Where to start:
 #' * [samap()] runs everything; [samap_example()] has data to try it on.
 #' * [alignment_scores()], [gene_pairs()], [plot_embedding()] and [plot_alignment()] read the result.
+#' * [plot_sankey()], [plot_chord()], [plot_network()], [plot_gene_pairs()] and others draw it; [samap_report()] writes
+#'   a page.
 #' * [homology_from_blast()], [homology_from_pairs()] and [homology_from_eggnog()] read homology tables; [run_blast()]
 #'   makes them from sequences, and [match_genes()] tells how names of genes become the same.
 #'

@@ -7,8 +7,9 @@
 #'
 #' @param atlases Named list, one entry per species id (two or more; any string without white space or `;`). Each
 #'   entry is raw counts, genes x cells, as a matrix or sparse matrix; `list(counts =, cells =)` with a data frame of
-#'   cell metadata; a Seurat object; a SingleCellExperiment; what [sam()] returned; or an unnamed list of those
-#'   (several samples, stacked).
+#'   cell metadata; a Seurat object; a SingleCellExperiment; the path of an `.h5ad` file or of the `.h5` file of Cell
+#'   Ranger, whose counts then stay out of R ([h5ad_atlas()] chooses a layer or another column of gene names); what [sam()]
+#'   returned; or an unnamed list of those (several samples, stacked).
 #' @param homology Homologous genes: what [homology_from_pairs()], [homology_from_blast()], [homology_from_eggnog()] or
 #'   [read_homology()] return, a data frame with the columns `species_a`, `gene_a`, `species_b`, `gene_b`, `weight`, or
 #'   the path of a folder of BLAST tables, such as [run_blast()] writes, or of a file of [save_homology()]. A pair of
@@ -47,9 +48,11 @@
 #' species.
 #'
 #' @return A list of class `samap` (plain data: `saveRDS()` works). Read it with [stitched_graph()], [homology_graph()],
-#'   [alignment_scores()], [gene_pairs()], [cluster_markers()], [cell_metadata()], [gene_weights()], [embedding()],
-#'   [plot_embedding()], [plot_alignment()] and [run_info()]. Its fields:
-#'   * `format`: 1.
+#'   [alignment_scores()], [gene_pairs()], [cluster_markers()], [cell_scores()], [transfer_labels()],
+#'   [cluster_stitched()], [cell_metadata()], [gene_weights()], [embedding()], [plot_embedding()], [plot_alignment()],
+#'   [samap_check()] and [run_info()]; [as_seurat()], [as_sce()] and [add_samap()] bring it to where you work. Its
+#'   fields:
+#'   * `format`: 1; see [update_samap()].
 #'   * `species`: ids, in the order of `atlases`.
 #'   * `cells`, `genes`: data frames, in the order of the graphs (species after species).
 #'   * `homology`: list of `edges` (data frame; `matched`: both genes are in the atlases; `correlation`) and
@@ -58,8 +61,9 @@
 #'     source).
 #'   * `latent`: matrix cells x dimensions, the joint projection of the last pass. `umap`: matrix cells x 2, or `NULL`.
 #'   * `alignment`: mean alignment score of the cells per pair of species (0 to 1).
+#'   * `checks`: what [samap_check()] found in the groups of the run, as far as [print()] counts it.
 #'   * `sam`: per species, what [sam()] computes. `groups`: per species, the group of every cell.
-#'   * `counts`: per species, the dgCMatrix, or `NULL`.
+#'   * `counts`: per species, the dgCMatrix, or path, size and hash of the files they are in; or `NULL`.
 #'   * `options`, `timings`, `choices`, `provenance`.
 #'
 #' Errors have the classes `samap_error_<kind>`, all inheriting from `samap_error`, with fields `argument`, `species`,
@@ -174,15 +178,22 @@ prepare_species <- function(atlas, species, settings, from, run) {
   if (is.null(known)) {
     defaults <- samap_defaults()
     options <- with_options(defaults$sam, seed = settings$seed, pca_solver = settings$control$pca_solver)
-    fitted <- fit_sam(atlas, species, defaults$preprocess, options, settings$knn, run)
+    fitted <- fit_sam(atlas, species, defaults$preprocess, options, settings$knn, run, settings$control$cache)
   } else {
     expression <- engine_expression(atlas$counts, known$options$preprocess, run, species)
     fitted <- list(fit = known, expression = expression$pointer)
   }
   fitted$loadings <- engine_loadings(
-    fitted$expression, fitted$fit$genes$weight, settings$loadings, settings$seed, run, species
+    fitted$expression, fitted$fit$genes$weight, carried_coordinates(fitted$fit), settings$loadings, settings$seed,
+    run, species
   )
   fitted
+}
+
+# Coordinates of the cells that are not plain principal components: given ones, or corrected for batches. The loadings
+# carry them into the mapping.
+carried_coordinates <- function(fit) {
+  if (!is.null(fit$options$sam$components) || !is.null(fit$options$sam$batch)) fit$scores
 }
 
 # Per species, the labels `keys` name, or NULL where clusters are to be used.
@@ -230,7 +241,7 @@ note_cap <- function(groups, settings, run) {
 homology_index <- function(edges, atlases, matched) {
   genes <- Map(function(atlas, here) sort(atlas$genes[here], method = "radix"), atlases, matched)
   columns <- Map(function(atlas, names) match(names, atlas$genes), atlases, genes)
-  list(columns = columns, homology = edge_index(edges[edges$matched, , drop = FALSE], genes))
+  list(genes = genes, columns = columns, homology = edge_index(edges[edges$matched, , drop = FALSE], genes))
 }
 
 # ---- continuing --------------------------------------------------------------

@@ -51,7 +51,7 @@ inside() {
   exec chroot "$root" /usr/bin/env -i HOME=/root TERM="${TERM:-dumb}" LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
     PATH="$cargo_home/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
     CARGO_HOME="$cargo_home" RUSTUP_HOME="$rustup_home" SAMAP_TARGET_DIR=/target SAMAP_CHECK_NAME=check-r45 \
-    bash -c 'cd /samap && tools/install-deps.sh check && tools/install-deps.sh seurat && exec tools/run-checks.sh'
+    bash -c 'cd /samap && tools/install-deps.sh check && exec tools/run-checks.sh'
 }
 export -f inside
 export root target cargo_home rustup_home

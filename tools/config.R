@@ -4,6 +4,9 @@
 #   SAMAP_TARGET_DIR  folder of the Rust build, kept for the next one (without it: a folder that is removed after the build)
 #   SAMAP_PROFILE     "release" (default) or "dev"
 #   SAMAP_JOBS        parallel jobs of cargo (default: all cores; two under R CMD check)
+#   SAMAP_HDF5        "system" (a libhdf5 that is installed), "static" (one that is built and linked in; needs cmake), "none" (files of
+#                     AnnData and Cell Ranger are then refused), or "auto" (default: the first of system and static that can be had)
+#   HDF5_DIR          folder of a libhdf5 with include/ and lib/
 
 stop_install <- function(...) {
   message("samap cannot be installed: ", ...)
@@ -40,7 +43,43 @@ if (utils::compareVersion(found, needed) < 0) {
 }
 message("samap: building with ", rustc, " and ", cargo)
 
-# HDF5 is not needed: only the tests of the core link it, and `cargo build` of the package leaves test dependencies out.
+# ---- HDF5: list(flags of cargo, libs of the linker, root folder), or NULL ------------------------------------------------
+
+# cargo looks for libhdf5 by itself, in HDF5_DIR, by pkg-config and in the usual places: this finds the same one.
+system_hdf5 <- function() {
+  root <- Sys.getenv("HDF5_DIR", dirname(dirname(normalizePath(Sys.which("h5cc"), mustWork = FALSE))))
+  libs <- first_line("pkg-config", c("--libs", "hdf5"))
+  if (nzchar(Sys.getenv("HDF5_DIR")) || is.null(libs)) {
+    if (!file.exists(file.path(root, "include", "hdf5.h"))) return(NULL)
+    return(list(flags = character(), libs = paste0("-L", shQuote(file.path(root, "lib")), " -lhdf5"), root = root))
+  }
+  list(flags = character(), libs = trimws(libs), root = "")
+}
+
+# The bundled HDF5 asks for cmake 3.26.
+static_hdf5 <- function() {
+  version <- first_line("cmake", "--version")
+  if (is.null(version)) return(NULL)
+  if (utils::compareVersion(sub("^cmake version ([0-9.]+).*", "\\1", version), "3.26") < 0) return(NULL)
+  list(flags = "--features=hdf5-static", libs = "", root = "")
+}
+
+choose_hdf5 <- function(wanted) {
+  none <- list(flags = c("--no-default-features", "--features=cuda"), libs = "", root = "")
+  help <- "install libhdf5 (Debian and Ubuntu: libhdf5-dev; Fedora: hdf5-devel; macOS: brew install hdf5), or cmake 3.26 or newer to "
+  help <- paste0(help, "build the one that comes along, or set SAMAP_HDF5=none to do without files of AnnData and Cell Ranger.")
+  found <- switch(wanted,
+    auto = Find(Negate(is.null), list(system_hdf5(), static_hdf5())),
+    system = system_hdf5(), static = static_hdf5(), none = none,
+    stop_install("SAMAP_HDF5 is \"", wanted, "\"; set it to \"auto\", \"system\", \"static\" or \"none\".")
+  )
+  if (is.null(found)) stop_install("no HDF5 was found (SAMAP_HDF5 is \"", wanted, "\"); ", help)
+  found
+}
+
+hdf5 <- choose_hdf5(Sys.getenv("SAMAP_HDF5", "auto"))
+message("samap: HDF5: ", if (identical(hdf5$flags, "--features=hdf5-static")) "built and linked in" else
+  if (nzchar(hdf5$libs)) hdf5$libs else "none")
 
 profile <- Sys.getenv("SAMAP_PROFILE", "release")
 if (!profile %in% c("release", "dev")) {
@@ -56,10 +95,13 @@ values <- list(
   "@TARGET_DIR@" = if (nzchar(shared)) normalizePath(shared, winslash = "/", mustWork = FALSE) else "./rust/target-package",
   "@PROFILE_DIR@" = if (profile == "dev") "debug" else "release",
   "@CARGO_FLAGS@" = paste(c(
-    "--locked", paste0("--profile=", profile), if (nzchar(jobs)) paste0("--jobs=", jobs), if (vendored) "--offline"
+    "--locked", paste0("--profile=", profile), hdf5$flags, if (nzchar(jobs)) paste0("--jobs=", jobs),
+    if (vendored) "--offline"
   ), collapse = " "),
   # Exports nothing of Rust, drops what is not called, and debug symbols: a fourth of the size.
   "@LINK_FLAGS@" = if (system == "Linux") "-lpthread -ldl -lm -Wl,--exclude-libs,ALL -Wl,--gc-sections -Wl,-S" else "",
+  "@HDF5_LIBS@" = hdf5$libs,
+  "@HDF5_DIR@" = hdf5$root,
   "@CLEAN_TARGET@" = if (nzchar(shared)) "" else "$(TARGET_DIR)"
 )
 makevars <- if (.Platform$OS.type == "windows") "Makevars.win" else "Makevars"

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Installs what a make target needs and this machine lacks, saying so:
-# tools/install-deps.sh build|test|check|lint|seurat|bench|cuda|python
+# tools/install-deps.sh build|test|check|report|lint|bench|cuda|python
 # Debian and Ubuntu: by apt, as root or through sudo without a password; otherwise it prints the commands and stops.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-level=${1:?usage: tools/install-deps.sh build|test|check|lint|seurat|bench|cuda|python}
+level=${1:?usage: tools/install-deps.sh build|test|check|report|lint|bench|cuda|python}
 export PATH="$PATH:$HOME/.cargo/bin"
 
 missing=()
@@ -24,7 +24,7 @@ need_r() {
 }
 debian_name() {
   local kind=cran
-  case $1 in SingleCellExperiment | SummarizedExperiment) kind=bioc ;; esac
+  case $1 in SingleCellExperiment | SummarizedExperiment | HDF5Array) kind=bioc ;; esac
   echo "r-$kind-$(echo "$1" | tr '[:upper:]' '[:lower:]')"
 }
 
@@ -35,7 +35,12 @@ may_install() {
   command -v apt-get >/dev/null 2>&1 && { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }
 }
 
+hdf5() {
+  need_command pkg-config pkg-config
+  pkg-config --exists hdf5 2>/dev/null || need_package libhdf5-dev
+}
 build_tools() {
+  hdf5
   need_command gcc build-essential
   need_command make build-essential
   need_command R r-base-dev
@@ -43,14 +48,14 @@ build_tools() {
 }
 test_tools() {
   build_tools
-  need_command pkg-config pkg-config
-  # The fixtures of the Rust tests are HDF5 files; the package itself does not link HDF5.
-  pkg-config --exists hdf5 2>/dev/null || need_package libhdf5-dev
-  need_r testthat lintr withr SeuratObject SingleCellExperiment SummarizedExperiment
   # The programs of run_blast(); its tests are skipped where one is missing.
   need_command diamond diamond-aligner
   need_command mmseqs mmseqs2
   need_command blastp ncbi-blast+
+  # Reports are made in the tests, too.
+  need_command pandoc pandoc
+  need_r testthat lintr withr vdiffr ggrepel scattermore knitr rmarkdown
+  need_r Seurat SeuratObject SingleCellExperiment SummarizedExperiment HDF5Array
 }
 
 case $level in
@@ -58,24 +63,21 @@ case $level in
   test) test_tools ;;
   check)
     test_tools
-    need_r knitr rmarkdown
-    need_command pandoc pandoc
     need_command qpdf qpdf
     need_command checkbashisms devscripts
+    ;;
+  report)
+    test_tools
+    command -v chromium-browser >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 || need_command chromium chromium
     ;;
   lint)
     test_tools
     need_r jsonlite pkgdown
     need_command pandoc pandoc
     ;;
-  seurat)
-    build_tools
-    need_r Seurat
-    ;;
   bench)
     need_command gcc build-essential
-    need_command pkg-config pkg-config
-    pkg-config --exists hdf5 2>/dev/null || need_package libhdf5-dev
+    hdf5
     ;;
   cuda)
     test_tools

@@ -35,7 +35,9 @@ for (name in names(tables)) {
 figures <- list(
   umap_species = plot_embedding(sm, by = "species"),
   umap_cell_type = plot_embedding(sm, by = "cell_type"),
-  alignment = plot_alignment(sm, by = "cell_type")
+  alignment = plot_alignment(sm, by = "cell_type"),
+  sankey = plot_sankey(sm, by = "cell_type"),
+  gene_pairs = plot_gene_pairs(sm, by = "cell_type", pairs[pairs$rank <= 3 & pairs$type_a == pairs$type_b, ])
 )
 for (name in names(figures)) {
   ggplot2::ggsave(file.path(folder, paste0(name, ".png")), figures[[name]], width = 9, height = 7, dpi = 120)

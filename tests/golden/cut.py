@@ -135,6 +135,12 @@ def cut_baron(source, folder):
         write(pd.DataFrame({"gene_hu": gene(rows), "gene_ms": gene(columns), "correlation": weights[upper]}), "homology")
         write(frame(full, "analysis/default/mapping_scores"), "mapping_scores", index=True)
         write(frame(full, "analysis/default/gene_pairs"), "gene_pairs")
+        write(frame(full, "analysis/default/paralog_substitutions"), "paralog_substitutions")
+        orthologs = text(full, "orthologs").reshape(-1, 2)
+        bare = lambda names: [name.split("_", 1)[1] for name in names]
+        write(pd.DataFrame({"gene_hu": bare(orthologs[:, 0]), "gene_ms": bare(orthologs[:, 1])}), "orthologs")
+        for name in ("neglog10p", "n_genes"):
+            write(frame(full, f"analysis/default/enrichment/{name}"), f"enrichment_{name}", index=True)
     size = sum(path.stat().st_size for path in folder.iterdir())
     print(f"{folder.name}/: {size / 1e6:.1f} MB")
 

@@ -19,3 +19,4 @@ if [ ! -f "$build/came/raw-Baron_human.h5ad" ]; then
 fi
 "$build/venv/bin/python" "$here/generate.py" --came "$build/came" --out "$build/full"
 "$build/venv/bin/python" "$here/cut.py" --from "$build/full" --out "$here/sc-samap-3.0.1"
+"$build/venv/bin/python" "$here/harmony.py" --from "$here/sc-samap-3.0.1/small2.h5" --out "$here/harmonypy-0.0.10/harmony.h5"

@@ -68,4 +68,42 @@ test_that("species can be chosen, and the table made square", {
   one <- some$score[some$type_a == "type1" & some$type_b == "type2"]
   expect_identical(square[["ha_type1", "z_f_type2"]], one)
   expect_identical(unname(square[1:3, 1:3]), matrix(0, 3, 3))
+  directed <- as.matrix(scores, directed = TRUE)
+  expect_identical(pmax(directed, t(directed)), square)
+  row <- scores[scores$score_ab != scores$score_ba, ][1, ]
+  from <- paste(row$species_a, row$type_a, sep = "_")
+  to <- paste(row$species_b, row$type_b, sep = "_")
+  expect_identical(c(directed[from, to], directed[to, from]), c(row$score_ab, row$score_ba))
+})
+
+test_that("scores come from the graph of any pass", {
+  sm <- quiet_samap(two_species(), keys = "cell_type", control = samap_control(keep_iterations = TRUE))
+  cells <- cell_metadata(sm)
+  type <- paste(cells$species, cells$cell_type, sep = "_")
+  member <- outer(type, unique(type), "==") + 0
+  colnames(member) <- unique(type)
+  tables <- lapply(list(0, 1, 2, 3, "final"), function(iteration) {
+    # Sums over the rows of a type and the columns of another, by two products.
+    weights <- t(member) %*% as.matrix(stitched_graph(sm, iteration)) %*% member
+    slow <- weights / colSums(member) / sm$options$mapping$cross_species_k
+    fast <- as.matrix(alignment_scores(sm, "cell_type", iteration = iteration), directed = TRUE)
+    across <- outer(sub("_.*", "", rownames(fast)), sub("_.*", "", rownames(fast)), "!=")
+    expect_equal(fast[across], slow[rownames(fast), colnames(fast)][across], tolerance = 1e-12)
+    fast
+  })
+  expect_identical(tables[[1]], tables[[2]])
+  expect_identical(tables[[4]], tables[[5]])
+  expect_false(identical(tables[[1]], tables[[4]]))
+})
+
+test_that("types may be strings, factors or numbers", {
+  sm <- finished()
+  scores <- alignment_scores(sm, "cell_type")
+  of <- function(id) sm$cells$cell_type[sm$cells$species == id]
+  by <- list(ha = as.integer(sub("type", "", of("ha"))), mu = factor(of("mu"), paste0("type", c(3, 1, 2, 9))))
+  other <- alignment_scores(sm, by)
+  expect_setequal(other$type_a, c("1", "2", "3"))
+  at <- match(paste0("type", other$type_a, other$type_b), paste0(scores$type_a, scores$type_b))
+  expect_identical(other$score, scores$score[at])
+  expect_identical(rownames(as.matrix(other)), c(paste0("ha_", 1:3), paste0("mu_type", c(3, 1, 2))))
 })

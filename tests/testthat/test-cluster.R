@@ -22,3 +22,14 @@ test_that("R's random numbers are left alone, whatever their kind", {
   expect_identical(RNGkind(), c("Wichmann-Hill", "Box-Muller", "Rounding"))
   RNGkind("default", "default", "default")
 })
+
+test_that("cells of all species are clustered jointly", {
+  sm <- finished()
+  clusters <- cluster_stitched(sm, resolution = 0.5, threads = 1, verbose = FALSE)
+  expect_s3_class(clusters, "factor")
+  expect_identical(nrow(unique(data.frame(clusters, sm$cells$cell_type))), 3L)
+  expect_true(all(table(clusters, sm$cells$species) > 0))
+  expect_identical(cluster_stitched(sm, resolution = 0.5, threads = 2, verbose = FALSE), clusters)
+  expect_gt(nlevels(cluster_stitched(sm, resolution = 5, verbose = FALSE)), 3L)
+  expect_error(cluster_stitched(sm, resolution = -1), class = "samap_error_argument")
+})

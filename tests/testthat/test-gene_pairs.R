@@ -8,7 +8,7 @@ normalised <- function(sm, id) {
 }
 
 # The definition, written plainly, for one pair of types.
-slow_pairs <- function(sm, type_a, type_b, min_weight, max_pval, test) {
+slow_pairs <- function(sm, type_a, type_b, min_weight, max_pval, test, direction = "enriched") {
   graph <- as.matrix(stitched_graph(sm))
   cells <- cell_metadata(sm)
   edges <- homology_graph(sm)
@@ -27,16 +27,27 @@ slow_pairs <- function(sm, type_a, type_b, min_weight, max_pval, test) {
     fraction <- rowMeans(x[, here] > mean)[genes]
     weights <- gene_weights(sm)
     weights <- weights[weights$species == id, ]
-    allowed <- weights$weight[match(genes, weights$gene)] >= min_weight & fraction > 0.05
-    u * allowed
+    list(up = u, allowed = weights$weight[match(genes, weights$gene)] >= min_weight & fraction > 0.05)
   }
-  score <- side("ha", edges$gene_a, in_a, in_b) * side("mu", edges$gene_b, in_b, in_a) / nrow(edges)
+  a <- side("ha", edges$gene_a, in_a, in_b)
+  b <- side("mu", edges$gene_b, in_b, in_a)
   markers <- cluster_markers(sm, "cell_type", test = test, threads = 1, verbose = FALSE)
-  pval <- function(id, type, genes) {
+  is_marker <- function(id, type, genes) {
     mine <- markers[markers$species == id & markers$type == type, ]
-    mine$pval[match(genes, mine$gene)]
+    mine <- mine[match(genes, mine$gene), ]
+    mine$pval < max_pval & mine$score >= 0
   }
-  keep <- score > 0 & pval("ha", type_a, edges$gene_a) < max_pval & pval("mu", type_b, edges$gene_b) < max_pval
+  marks_a <- is_marker("ha", type_a, edges$gene_a)
+  marks_b <- is_marker("mu", type_b, edges$gene_b)
+  if (direction == "enriched") {
+    score <- a$up * b$up / nrow(edges)
+    keep <- a$allowed & b$allowed & marks_a & marks_b
+  } else {
+    score <- abs(a$up - b$up) * pmax(a$up, b$up) / nrow(edges)
+    # What is up must be a marker there, its homologue none.
+    keep <- ifelse(b$up > a$up, b$allowed & marks_b & !marks_a, a$allowed & marks_a & !marks_b)
+  }
+  keep <- keep & score > 0
   data.frame(gene_a = edges$gene_a, gene_b = edges$gene_b, score = score)[keep, ]
 }
 
@@ -54,6 +65,29 @@ test_that("gene pairs are what their definition says", {
       expect_false(is.unsorted(-fast$score))
       expect_identical(fast$rank, seq_len(nrow(fast)))
     }
+  }
+})
+
+test_that("divergent pairs are what their definition says", {
+  sm <- finished()
+  # Types that do not match: the markers of one are not those of the other.
+  types <- data.frame(species_a = "ha", type_a = "type1", species_b = "mu", type_b = "type2")
+  graph <- sm$passes[[length(sm$passes)]]$graph
+  # Links between them, since the real graph has hardly any.
+  cells <- cell_metadata(sm)
+  from <- which(cells$species == "ha" & cells$cell_type == "type1")
+  to <- which(cells$species == "mu" & cells$cell_type == "type2")
+  graph[cbind(from, to)] <- 0.5
+  sm$passes[[length(sm$passes)]]$graph <- methods::as(graph, "CsparseMatrix")
+  for (test in c("tie_corrected", "reference")) {
+    fast <- gene_pairs(
+      sm, "cell_type", types = types, test = test, direction = "divergent", threads = 1, verbose = FALSE
+    )
+    slow <- slow_pairs(sm, "type1", "type2", 0.2, 0.01, test, "divergent")
+    expect_gt(nrow(fast), 10)
+    expect_setequal(paste(fast$gene_a, fast$gene_b), paste(slow$gene_a, slow$gene_b))
+    slow <- slow[match(paste(fast$gene_a, fast$gene_b), paste(slow$gene_a, slow$gene_b)), ]
+    expect_equal(fast$score, slow$score, tolerance = 1e-4)
   }
 })
 

@@ -14,6 +14,61 @@ golden_pairs <- function(table) {
   }))
 }
 
+# The same as a data frame of gene pairs.
+golden_pair_frame <- function(table) {
+  parts <- strsplit(golden_pairs(table), " | ", fixed = TRUE)
+  side <- function(part, which) {
+    vapply(strsplit(vapply(parts, `[[`, "", part), ";", fixed = TRUE), function(x) sub("^(hu|ms)_", "", x[[which]]), "")
+  }
+  data.frame(
+    species_a = "human", type_a = side(1, 1), species_b = "mouse", type_b = side(1, 2), gene_a = side(2, 1),
+    gene_b = side(2, 2)
+  )
+}
+
+# What a gene stands for in the fixtures: the first letter of its symbol.
+first_letter <- function(sm) {
+  weights <- gene_weights(sm)
+  letter <- toupper(substr(weights$gene, 1, 1))
+  data.frame(species = weights$species, gene = weights$gene, term = letter)[letter %in% LETTERS, ]
+}
+
+# -log10 p of the reference, and ours for its own gene pairs; its numbers of genes of either side.
+expect_golden_enrichment <- function(sm, folder) {
+  pairs <- golden_pair_frame(read_golden(folder, "gene_pairs.csv.gz"))
+  found <- functional_enrichment(
+    sm, "cell_type", first_letter(sm), side = "both", universe = "annotated", exclude = "S", pairs = pairs,
+    verbose = FALSE
+  )
+  type <- paste0(c(human = "hu_", mouse = "ms_")[found$species_a], found$type_a)
+  tails <- as.matrix(read_golden(folder, "enrichment_neglog10p.csv.gz", row.names = 1))
+  n_genes <- as.matrix(read_golden(folder, "enrichment_n_genes.csv.gz", row.names = 1))
+  expect_setequal(type, rownames(tails))
+  expect_identical(sum(n_genes > 0), nrow(found))
+  expect_equal(found$n_genes, n_genes[cbind(type, found$term)], ignore_attr = TRUE)
+  # Written with ten digits.
+  expect_equal(-log10(found$pval), tails[cbind(type, found$term)], tolerance = 1e-8, ignore_attr = TRUE)
+}
+
+# All substitutions but those whose gain is near the threshold; the correlations are those of a whole run.
+expect_golden_substitutions <- function(sm, folder) {
+  orthologs <- read_golden(folder, "orthologs.csv.gz")
+  orthologs <- data.frame(
+    species_a = "human", gene_a = orthologs$gene_hu, species_b = "mouse", gene_b = orthologs$gene_ms
+  )
+  expected <- read_golden(folder, "paralog_substitutions.csv.gz")
+  short <- function(species) c(human = "hu_", mouse = "ms_")[species]
+  found <- paralog_substitutions(sm, orthologs, min_gain = 0.05)
+  gene <- paste0(short(found$species_a), found$gene_a)
+  key <- function(other) paste0(gene, ";", short(found$species_b), other)
+  found$key <- paste(key(found$ortholog_b), key(found$paralog_b))
+  expected$key <- paste(expected$`ortholog pairs`, expected$`paralog pairs`)
+  at <- match(expected$key, found$key)
+  expect_false(anyNA(at))
+  expect_lte(max(abs(found$gain[at] - expected$`corr diff`)), 0.02)
+  expect_setequal(setdiff(found$key[found$gain > 0.12], expected$key), character())
+}
+
 test_that("the pancreas pair agrees with the reference from end to end", {
   folder <- golden_folder()
   example <- samap_example("pancreas")
@@ -60,4 +115,7 @@ test_that("the pancreas pair agrees with the reference from end to end", {
   pairs <- gene_pairs(sm, "cell_type", min_score = 0.2, test = "reference", verbose = FALSE)
   ours <- paste0("hu_", pairs$type_a, ";ms_", pairs$type_b, " | hu_", pairs$gene_a, ";ms_", pairs$gene_b)
   expect_gte(length(intersect(ours, expected)) / max(length(ours), length(expected)), 0.95)
+
+  expect_golden_enrichment(sm, folder)
+  expect_golden_substitutions(sm, folder)
 })

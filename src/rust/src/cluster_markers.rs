@@ -9,7 +9,8 @@ use extendr_api::prelude::*;
 use samap_core::Result;
 use samap_core::analysis::{Test, cluster_markers};
 
-const TESTS: &[(&str, Test)] = &[("tie_corrected", Test::TieCorrected), ("reference", Test::Reference)];
+/// Names of the forms of the test.
+pub const TESTS: &[(&str, Test)] = &[("tie_corrected", Test::TieCorrected), ("reference", Test::Reference)];
 
 /// The form of the test, by its name in `fields`.
 pub fn test(fields: &Fields) -> Result<Test> {

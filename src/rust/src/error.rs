@@ -39,8 +39,22 @@ pub fn describe(error: &CoreError) -> List {
             let found = format!("It ended with {reason} and printed: {said}");
             parts(format!("`{program}` failed."), None, Some(&found), None)
         }
+        CoreError::Dataset { path, dataset, found, remedy, .. } => {
+            let place = if dataset.is_empty() { String::new() } else { format!(", {dataset},") };
+            parts(format!("{}{place} cannot be used.", path.display()), None, Some(&sentence(found)), Some(remedy))
+        }
+        CoreError::NoHdf5 { path } => {
+            let remedy = "Install samap with HDF5: see the section on installation in the README.".to_owned();
+            let message = format!("{} cannot be used.", path.display());
+            parts(message, None, Some(&"This build of samap has no HDF5.".to_owned()), Some(&remedy))
+        }
         _ => parts(error.to_string(), None, None, None),
     }
+}
+
+/// A sentence of what begins with the dataset it is about.
+fn sentence(found: &str) -> String {
+    format!("It {found}.")
 }
 
 /// The same for a panic, which is always a mistake of ours.

@@ -11,7 +11,8 @@ use extendr_api::prelude::*;
 use samap_core::Result;
 use samap_core::analysis::{self, AnnotatedSpecies, Direction, GenePair, GenePairInput, GenePairOptions, Markers};
 
-const DIRECTIONS: &[(&str, Direction)] = &[("enriched", Direction::Enriched), ("divergent", Direction::Divergent)];
+/// Names of the directions.
+pub const DIRECTIONS: &[(&str, Direction)] = &[("enriched", Direction::Enriched), ("divergent", Direction::Divergent)];
 
 struct Input {
     expression: Species,

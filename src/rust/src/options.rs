@@ -1,14 +1,22 @@
 //! The options of every step: from R's named lists to the engine's structs, and the engine's defaults back to R.
 
+use crate::cluster_markers::TESTS;
 use crate::convert::{Fields, matrix_from_r};
 use crate::error::outcome;
+use crate::gene_pairs::DIRECTIONS;
+use crate::triangles::CLASSES;
 use extendr_api::prelude::*;
+use samap_core::analysis::TransferOptions;
+use samap_core::analysis::{
+    EnrichmentOptions, GenePairOptions, GeneTriangleOptions, SubstitutionOptions, Test, TypeTriangleOptions,
+};
 use samap_core::backend::Request;
 use samap_core::context::DEFAULT_MEMORY;
 use samap_core::embedding::{Init, UmapOptions};
 use samap_core::knn::{KnnOptions, Method, Metric};
 use samap_core::linalg::pca::PcaSolver;
 use samap_core::mapping::{EdgeMode, Expansion, MappingOptions, RefineOptions};
+use samap_core::sam::harmony::{Batch, HarmonyOptions};
 use samap_core::sam::preprocess::{Norm, PreprocessOptions, SumNorm};
 use samap_core::sam::run::{SamOptions, Scaling};
 use samap_core::sam::weights::WeightMode;
@@ -109,7 +117,36 @@ pub fn sam(object: &Robj, knn: KnnOptions) -> Result<SamOptions> {
         knn,
         seed: fields.count("seed")? as u64,
         components: fields.optional("components").map(|matrix| matrix_from_r("components", matrix)).transpose()?,
+        batch: fields.optional("batch").map(batch).transpose()?,
     })
+}
+
+/// Batches from `list(of, options)`: a number from 1 per cell, and the options of Harmony.
+fn batch(object: &Robj) -> Result<Batch> {
+    let fields = Fields::of("batch", object)?;
+    Ok(Batch { of: fields.indices("of", i32::MAX as usize)?, options: harmony(fields.get("options")?)? })
+}
+
+/// Options of Harmony.
+fn harmony(object: &Robj) -> Result<HarmonyOptions> {
+    let fields = Fields::of("harmony", object)?;
+    Ok(HarmonyOptions {
+        theta: fields.number("theta")?,
+        lambda: fields.number("lambda")?,
+        sigma: fields.number("sigma")?,
+        n_clusters: fields.optional("n_clusters").map(|_| fields.count("n_clusters")).transpose()?,
+        block_size: fields.number("block_size")?,
+        max_iter: fields.count("max_iter")?,
+        max_iter_clusters: fields.count("max_iter_clusters")?,
+        epsilon_clusters: fields.number("epsilon_clusters")?,
+        epsilon: fields.number("epsilon")?,
+    })
+}
+
+/// Options of the label transfer.
+pub fn transfer(object: &Robj) -> Result<TransferOptions> {
+    let fields = Fields::of("transfer", object)?;
+    Ok(TransferOptions { max_iterations: fields.count("max_iterations")?, tolerance: fields.number("tolerance")? })
 }
 
 /// Options of the neighbour search.
@@ -183,10 +220,17 @@ fn samap_defaults_() -> Robj {
         Ok(list!(
             preprocess = preprocess_defaults(),
             sam = sam_defaults(),
+            harmony = harmony_defaults(),
             knn = knn_defaults(),
             loadings = list!(n_components = LOADINGS as f64, pca_solver = name_of(PCA_SOLVERS, &PcaSolver::Auto)),
             mapping = mapping_defaults(),
             umap = umap_defaults(),
+            gene_pairs = gene_pair_defaults(),
+            enrichment = enrichment_defaults(),
+            substitutions = list!(min_gain = SubstitutionOptions::default().min_gain),
+            cell_type_triangles = type_triangle_defaults(),
+            gene_triangles = gene_triangle_defaults(),
+            transfer = transfer_defaults(),
             memory = DEFAULT_MEMORY as f64
         )
         .into())
@@ -222,8 +266,29 @@ fn sam_defaults() -> List {
         weight_mode = name_of(WEIGHT_MODES, &d.weight_mode),
         pca_solver = name_of(PCA_SOLVERS, &d.solver),
         seed = d.seed as f64,
-        components = NULL
+        components = NULL,
+        batch = NULL
     )
+}
+
+fn harmony_defaults() -> List {
+    let d = HarmonyOptions::default();
+    list!(
+        theta = d.theta,
+        lambda = d.lambda,
+        sigma = d.sigma,
+        n_clusters = or_null(d.n_clusters),
+        block_size = d.block_size,
+        max_iter = d.max_iter as f64,
+        max_iter_clusters = d.max_iter_clusters as f64,
+        epsilon_clusters = d.epsilon_clusters,
+        epsilon = d.epsilon
+    )
+}
+
+fn transfer_defaults() -> List {
+    let d = TransferOptions::default();
+    list!(max_iterations = d.max_iterations as f64, tolerance = d.tolerance)
 }
 
 fn knn_defaults() -> List {
@@ -270,6 +335,36 @@ fn umap_defaults() -> List {
         init = name_of(INITS, &d.init),
         seed = d.seed as f64
     )
+}
+
+fn gene_pair_defaults() -> List {
+    let d = GenePairOptions::default();
+    list!(
+        min_score = d.min_score,
+        min_weight = d.min_weight,
+        min_fraction = d.min_fraction,
+        max_pairs = d.max_pairs as f64,
+        max_pval = d.max_pval,
+        test = name_of(TESTS, &Test::default()),
+        direction = name_of(DIRECTIONS, &d.direction)
+    )
+}
+
+fn enrichment_defaults() -> List {
+    let d = EnrichmentOptions::default();
+    let max_size = if d.max_size == usize::MAX { f64::INFINITY } else { d.max_size as f64 };
+    list!(min_size = d.min_size as f64, max_size = max_size)
+}
+
+fn type_triangle_defaults() -> List {
+    let d = TypeTriangleOptions::default();
+    list!(min_score = d.min_score, n = d.size as f64)
+}
+
+fn gene_triangle_defaults() -> List {
+    let d = GeneTriangleOptions::default();
+    let classes: Vec<&str> = d.classes.iter().map(|class| name_of(CLASSES, class)).collect();
+    list!(min_correlation = d.min_correlation, n = d.size as f64, classes = classes)
 }
 
 extendr_module! {

@@ -1,11 +1,13 @@
 //! Preprocessing, SAM and the loadings of one species.
 
-use crate::convert::{SparseSlots, indices_to_r, matrix_to_r, neighbours_to_r, rows_to_r};
+use crate::convert::{indices_to_r, matrix_from_r, matrix_to_r, neighbours_to_r, rows_to_r};
+use crate::counts::Counts;
 use crate::error::{outcome, wrong};
 use crate::job::{Job, Pack};
 use crate::options;
 use extendr_api::prelude::*;
 use ndarray::Array2;
+use samap_core::sam::loadings::Components;
 use samap_core::sam::{Preprocessed, loadings, preprocess, run};
 use samap_core::{Result, on_device};
 use std::sync::Arc;
@@ -22,21 +24,31 @@ pub fn held<T: Clone + 'static>(argument: &str, object: &Robj) -> Result<T> {
     Ok(pointer.addr().clone())
 }
 
-/// Preprocesses counts (dgCMatrix, genes × cells): `list(pointer, means, variances, kept)`.
+/// Preprocesses counts (a dgCMatrix, genes × cells, or what stays out of R): `list(pointer, means, variances, kept,
+/// empty_cells, empty_genes)`.
 #[extendr]
 fn expression_start(counts: Robj, preprocess_options: Robj, threads: i32, memory: f64) -> Robj {
     outcome(|| {
-        let slots = SparseSlots::of("counts", &counts)?;
+        let source = Counts::of(&counts)?;
         let options = options::preprocess(&preprocess_options)?;
         Job::start(threads, memory, vec![counts.clone()], move |ctx| {
-            let done =
-                ctx.phase("preprocess", 1, || preprocess::preprocess(slots.expression("counts")?, &options, ctx))?;
+            let read = source.read(ctx)?;
+            let (empty_cells, empty_genes) = read.empty();
+            let done = ctx.phase("preprocess", 1, || preprocess::preprocess(read, &options, ctx))?;
             Ok(Box::new(move || {
                 let means: Vec<f64> = done.means.iter().map(|&x| f64::from(x)).collect();
                 let variances: Vec<f64> = done.variances.iter().map(|&x| f64::from(x)).collect();
                 let kept = done.kept.clone();
                 let pointer: Robj = ExternalPtr::new(Species::new(done)).into();
-                Ok(list!(pointer = pointer, means = means, variances = variances, kept = kept).into())
+                Ok(list!(
+                    pointer = pointer,
+                    means = means,
+                    variances = variances,
+                    kept = kept,
+                    empty_cells = empty_cells as f64,
+                    empty_genes = empty_genes as f64
+                )
+                .into())
             }) as Pack)
         })
     })
@@ -69,11 +81,14 @@ fn sam_start(pointer: Robj, sam_options: Robj, knn_options: Robj, backend: &str,
     })
 }
 
-/// The loadings the mapping projects through: `list(pointer)`.
+/// The loadings the mapping projects through: `list(pointer)`. `coordinates`: NULL, or those of the cells (cells × d) that
+/// the loadings are to carry into the mapping.
 #[extendr]
+#[allow(clippy::too_many_arguments)] // R's side of the call has no structs
 fn loadings_start(
     pointer: Robj,
     weights: Robj,
+    coordinates: Robj,
     loadings: Robj,
     seed: f64,
     backend: &str,
@@ -83,12 +98,14 @@ fn loadings_start(
     outcome(|| {
         let species: Species = held("pointer", &pointer)?;
         let weights = weights.as_real_vector().ok_or_else(|| wrong("weights", "a vector of numbers"))?;
-        let (components, solver) = options::loadings(&loadings)?;
+        let given = if coordinates.is_null() { None } else { Some(matrix_from_r("coordinates", &coordinates)?) };
+        let (count, solver) = options::loadings(&loadings)?;
         Job::start_on(options::backend(backend)?, threads, memory, move |device, ctx| {
-            let (x, seed) = (&species.expression, seed as u64);
+            let (x, components) = (&species.expression, Components { count, solver, seed: seed as u64 });
             let found = ctx.phase("loadings", 1, || {
-                on_device!(device, backend => {
-                    loadings::mapping_loadings_on(backend, x, &weights, components, solver, seed, ctx)
+                on_device!(device, backend => match &given {
+                    Some(z) => loadings::carried_loadings_on(backend, x, &weights, z.view(), components, ctx),
+                    None => loadings::mapping_loadings_on(backend, x, &weights, count, solver, components.seed, ctx),
                 })
             })?;
             Ok(Box::new(move || {

@@ -1,6 +1,6 @@
 //! The one error type of the engine. Every message says what was found and what to do about it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What can go wrong in the engine.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +55,34 @@ pub enum Error {
         /// The end of what it printed.
         output: String,
     },
+    /// A dataset of an HDF5 file that is not what it should be.
+    #[error("{path}, {dataset}: {found}. {remedy}")]
+    Dataset {
+        /// One word for what is wrong, as [`Error::kind`] reports it.
+        kind: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Name of the dataset or group; empty: the file as a whole.
+        dataset: String,
+        /// What was found, as the end of a sentence that begins with the dataset.
+        found: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// An HDF5 file given to a build without HDF5.
+    #[error("{path} cannot be read or written: this build of samap has no HDF5")]
+    NoHdf5 {
+        /// The file.
+        path: PathBuf,
+    },
+    /// More memory than there is.
+    #[error("{what} needs {bytes} bytes, which cannot be had")]
+    Memory {
+        /// What the memory is for.
+        what: &'static str,
+        /// How much was asked for.
+        bytes: usize,
+    },
     /// A device that cannot be used.
     #[error("the device \"{device}\" cannot be used: {reason}")]
     Device {
@@ -90,6 +118,18 @@ impl Error {
         Error::Shape { operation, expected: expected.into(), found: found.into() }
     }
 
+    /// A dataset that is not what it should be.
+    pub fn dataset(
+        kind: &'static str,
+        path: &Path,
+        dataset: impl Into<String>,
+        found: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        let (dataset, found, remedy) = (dataset.into(), found.into(), remedy.into());
+        Error::Dataset { kind, path: path.to_owned(), dataset, found, remedy }
+    }
+
     /// One word for the kind of error; the R side makes the condition class `samap_error_<kind>` of it.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -98,6 +138,9 @@ impl Error {
             Error::Io { .. } => "io",
             Error::Parse { .. } => "parse",
             Error::Program { .. } => "program",
+            Error::Dataset { kind, .. } => kind,
+            Error::NoHdf5 { .. } => "no_hdf5",
+            Error::Memory { .. } => "memory",
             Error::Device { .. } => "device",
             Error::Numerical { .. } => "numerical",
             Error::Cancelled => "cancelled",

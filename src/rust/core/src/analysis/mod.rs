@@ -1,17 +1,37 @@
 //! Tables from a finished mapping. In: the stitched graph, labels of the cells, expression and the refined homology graph.
-//! Out: alignment scores of cell types, markers, gene pairs, and where the edges of each cell go.
+//! Out: alignment scores of cell types, markers, gene pairs, where the edges of each cell go, and labels transferred along them.
 
 pub mod alignment_scores;
 pub mod cell_scores;
+pub mod cliques;
+pub mod edge_changes;
+pub mod enrichment;
+pub mod expression_overlap;
+pub mod gene_expression;
 pub mod gene_pairs;
+mod hypergeometric;
 pub mod markers;
 mod statistics;
+pub mod substitutions;
 mod tiles;
+pub mod transfer;
+pub mod triangles;
 
 pub use alignment_scores::{AlignmentScore, alignment_scores};
 pub use cell_scores::{CellScores, cell_scores};
+pub use cliques::{Cliques, cliques};
+pub use edge_changes::{EdgeChange, edge_changes};
+pub use enrichment::{Enrichment, EnrichmentOptions, GeneSets, enrich};
+pub use expression_overlap::{Average, ExpressionOverlap, SpeciesGene, expression_overlap};
+pub use gene_expression::{TypeExpression, cell_expression, type_expression};
 pub use gene_pairs::{AnnotatedSpecies, Direction, GenePair, GenePairInput, GenePairOptions, gene_pairs};
 pub use markers::{Markers, Test, cluster_markers};
+pub use substitutions::{HomologousPairs, Substitution, SubstitutionOptions, paralog_substitutions, reciprocal_best};
+pub use transfer::{TransferOptions, Transferred, transfer_labels};
+pub use triangles::{
+    EdgeClass, GeneCliques, GeneTriangleOptions, TypeCliques, TypeTriangleOptions, cell_type_triangles, gene_triangles,
+    types_of_genes,
+};
 
 use crate::sparse::{Graph, row};
 use crate::{Error, Result};

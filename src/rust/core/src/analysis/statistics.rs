@@ -8,12 +8,17 @@ pub(super) fn two_sided_p(z: f64) -> f64 {
 
 /// Benjamini & Hochberg's (1995) adjusted p-values: of each p, the smallest p' m / rank(p') over all p' ≥ p, at most 1.
 pub(super) fn adjust(p: &[f64]) -> Vec<f64> {
+    adjust_among(p, p.len())
+}
+
+/// The same when `tests` tests were made, of which all but these have p = 1.
+pub(super) fn adjust_among(p: &[f64], tests: usize) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p.len()).collect();
     order.sort_unstable_by(|&a, &b| p[a].total_cmp(&p[b]).then(a.cmp(&b)));
     let mut adjusted = vec![1.0; p.len()];
     let mut least = 1.0_f64;
     for (rank, &i) in order.iter().enumerate().rev() {
-        least = least.min(p[i] * p.len() as f64 / (rank + 1) as f64);
+        least = least.min(p[i] * tests as f64 / (rank + 1) as f64);
         adjusted[i] = least;
     }
     adjusted
@@ -58,6 +63,8 @@ mod tests {
         let expected = [0.05, 0.625, 0.05, 0.05, 1.0];
         assert!(adjusted.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-15), "{adjusted:?}");
         assert!(adjust(&[]).is_empty());
+        assert_eq!(adjust(&[0.01, 1.0, 0.2, 1.0, 0.03])[..3], [0.05, 1.0, 0.2 * 5.0 / 3.0]);
+        assert_eq!(adjust_among(&[0.01, 0.2, 0.03], 5), [0.05, 0.2 * 5.0 / 3.0, 0.075]);
     }
 
     #[test]

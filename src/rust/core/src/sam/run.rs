@@ -1,6 +1,7 @@
 //! The SAM loop: genes weighted → principal components → nearest neighbours → weights from the dispersion of the genes over
 //! neighbourhoods, until the weights settle (Tarashansky et al. 2019).
 
+use super::harmony::{Batch, harmony};
 use super::loadings::{inverse_sd, sd, spread};
 use super::preprocess::Preprocessed;
 pub use super::weights::WeightMode;
@@ -56,6 +57,8 @@ pub struct SamOptions {
     pub seed: u64,
     /// Coordinates of the cells (cells × d) to use instead of principal components.
     pub components: Option<Array2<f32>>,
+    /// Batches the principal components are corrected for.
+    pub batch: Option<Batch>,
 }
 
 impl Default for SamOptions {
@@ -76,6 +79,7 @@ impl Default for SamOptions {
             knn: KnnOptions::default(),
             seed: 0,
             components: None,
+            batch: None,
         }
     }
 }
@@ -89,9 +93,10 @@ pub struct SamResult {
     pub dispersions: Vec<f64>,
     /// Neighbours per cell, the cell itself first.
     pub neighbours: Neighbours,
-    /// Coordinates of the cells, cells × components.
+    /// Coordinates of the cells, cells × components; corrected where there are batches.
     pub scores: Array2<f32>,
-    /// genes × components; rows of genes that were not used are 0 (all of them where coordinates were given).
+    /// genes × components, before any correction; rows of genes that were not used are 0 (all of them where coordinates
+    /// were given).
     pub loadings: Array2<f32>,
     /// Genes by falling weight, ties by index.
     pub ranked_genes: Vec<u32>,
@@ -252,7 +257,11 @@ impl Plan {
             weight_scores(&mut found);
         }
         let loadings = spread(&found.loadings, genes, x.genes(), npcs);
-        Ok(Coordinates { scores: found.scores, loadings })
+        let scores = match &options.batch {
+            Some(batch) => harmony(found.scores.mapv(f64::from).view(), batch, options.seed, ctx)?.mapv(|z| z as f32),
+            None => found.scores,
+        };
+        Ok(Coordinates { scores, loadings })
     }
 }
 

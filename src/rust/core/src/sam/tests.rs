@@ -1,7 +1,9 @@
-use super::loadings::mapping_loadings;
+use super::harmony::{Batch, HarmonyOptions};
+use super::loadings::{Components, carried_loadings_on, mapping_loadings};
 use super::preprocess::{Norm, PreprocessOptions, Preprocessed, SumNorm, preprocess};
 use super::run::{SamOptions, SamResult, run};
 use super::weights::{WeightMode, dispersion_ranking};
+use crate::backend::Cpu;
 use crate::knn::Neighbours;
 use crate::linalg::pca::PcaSolver;
 use crate::rng::Rng;
@@ -144,4 +146,64 @@ fn dispersions_by_hand() {
     assert_eq!(ranked(2, WeightMode::Variance).0, vec![1.0, 0.0, 0.0]);
     let elsewhere = Neighbours { k: 1, indices: vec![0, 2], distances: vec![0.0; 2] };
     assert!(dispersion_ranking(&x, &elsewhere, 1, WeightMode::Rms, &ctx).is_err());
+}
+
+#[test]
+fn carried_loadings_are_the_plain_ones_for_their_own_scores_and_put_cells_where_told() {
+    let data = prepared(&counts(200, 60));
+    let weights = sam(&data).weights;
+    let ctx = Context::default();
+    let components = Components { count: 300, solver: PcaSolver::Exact, seed: 0 };
+    let carried =
+        |z: &Array2<f32>| carried_loadings_on(&Cpu, &data.expression, &weights, z.view(), components, &ctx).unwrap();
+    let plain = mapping_loadings(&data.expression, &weights, 300, PcaSolver::Exact, 0, &ctx).unwrap();
+    let scores = scores_of(&data, &weights, &plain);
+    let rotated = Array2::from_shape_fn((200, 2), |(i, j)| scores[[i, j]] - 2.0 * scores[[i, j + 1]] + 3.0);
+    let (same, other) = (carried(&scores), carried(&rotated));
+    let scale = plain.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+    assert!(same.iter().zip(&plain).all(|(a, b)| (a - b).abs() < 1e-3 * scale));
+    for (g, row) in other.outer_iter().enumerate() {
+        for j in 0..2 {
+            assert!((row[j] - (plain[[g, j]] - 2.0 * plain[[g, j + 1]])).abs() < 1e-3 * scale);
+        }
+    }
+    let short = Array2::<f32>::zeros((199, 2));
+    let bad = carried_loadings_on(&Cpu, &data.expression, &weights, short.view(), components, &ctx);
+    assert!(matches!(bad, Err(Error::Shape { .. })));
+}
+
+/// S V, centred: cells × components.
+fn scores_of(data: &Preprocessed, weights: &[f64], loadings: &Array2<f32>) -> Array2<f32> {
+    let n = data.expression.cells();
+    let mut out = Array2::<f64>::zeros((n, loadings.ncols()));
+    crate::with_expression!(&data.expression, x => for i in 0..n {
+        let (genes, values) = crate::sparse::row(x, i);
+        for (gene, &value) in genes.iter().zip(values) {
+            let g = sprs::SpIndex::index(*gene);
+            let factor = f64::from(value) / f64::from(data.variances[g]).sqrt() * weights[g];
+            (0..out.ncols()).for_each(|j| out[[i, j]] += factor * f64::from(loadings[[g, j]]));
+        }
+    });
+    let means = out.mean_axis(ndarray::Axis(0)).unwrap();
+    (out - means).mapv(|x| x as f32)
+}
+
+#[test]
+fn batches_that_shift_every_gene_are_mixed_again() {
+    let mut rows = counts(240, 80);
+    let of: Vec<u32> = (0..240).map(|i| (i / 4 % 2) as u32).collect();
+    // The second batch sees other genes.
+    for (row, &batch) in rows.iter_mut().zip(&of) {
+        (60..80).for_each(|j| row[j] += if (j < 70) == (batch == 0) { 15.0 } else { 0.0 });
+    }
+    let data = prepared(&rows);
+    let own_batch = |result: &SamResult| {
+        let same = |i: usize| result.neighbours.indices_of(i).iter().filter(|&&j| of[j as usize] == of[i]).count();
+        (0..240).map(same).sum::<usize>() as f64 / (240 * result.neighbours.k) as f64
+    };
+    let corrected =
+        SamOptions { batch: Some(Batch { of: of.clone(), options: HarmonyOptions::default() }), ..options() };
+    let plain = own_batch(&sam(&data));
+    let mixed = own_batch(&run(&data, &corrected, &Context::default()).unwrap());
+    assert!(plain > 0.9 && mixed < 0.7, "{plain} {mixed}");
 }

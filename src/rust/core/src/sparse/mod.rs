@@ -1,8 +1,14 @@
 //! The sparse types of the engine: graphs (CSR, `f64`) and expression matrices (CSR, `f32`, narrow columns).
 
+mod builder;
+mod symmetric;
+
+pub use builder::{Flaw, Region, RowBuilder};
+
 use crate::{Error, Result};
 use rayon::prelude::*;
 use sprs::{CsMatI, SpIndex};
+pub use symmetric::{components, larger_of_both};
 
 /// A weighted directed graph or any other `f64` matrix: CSR, row = source, columns ascending.
 pub type Graph = CsMatI<f64, u32, usize>;
@@ -66,6 +72,16 @@ impl Expression {
     /// Number of stored entries.
     pub fn stored(&self) -> usize {
         with_expression!(self, matrix => matrix.nnz())
+    }
+
+    /// Number of cells and of genes without a stored entry.
+    pub fn empty(&self) -> (usize, usize) {
+        let mut seen = vec![false; self.genes()];
+        let cells = with_expression!(self, matrix => {
+            matrix.indices().iter().for_each(|gene| seen[gene.index()] = true);
+            matrix.indptr().raw_storage().windows(2).filter(|pair| pair[0] == pair[1]).count()
+        });
+        (cells, seen.iter().filter(|&&seen| !seen).count())
     }
 }
 
@@ -135,6 +151,27 @@ pub fn graph_from_rows(columns: usize, rows: Vec<Vec<(u32, f64)>>) -> Graph {
     Graph::new((count, columns), pointers, indices, values)
 }
 
+/// The larger weight of both directions of every edge: a graph without directions.
+pub fn either_direction(graph: &Graph) -> Graph {
+    let back = graph.transpose_view().to_csr();
+    let rows = (0..graph.rows()).map(|i| {
+        let ((to, weights), (from, others)) = (row(graph, i), row(&back, i));
+        let mut merged = Vec::with_capacity(to.len() + from.len());
+        let (mut a, mut b) = (0, 0);
+        while a < to.len() || b < from.len() {
+            let (next_to, next_from) = (to.get(a).copied(), from.get(b).copied());
+            let column = next_to.into_iter().chain(next_from).min().unwrap_or_default();
+            let here = if next_to == Some(column) { weights[a] } else { f64::NEG_INFINITY };
+            let there = if next_from == Some(column) { others[b] } else { f64::NEG_INFINITY };
+            a += usize::from(next_to == Some(column));
+            b += usize::from(next_from == Some(column));
+            merged.push((column, here.max(there)));
+        }
+        merged
+    });
+    graph_from_rows(graph.cols(), rows.collect())
+}
+
 /// Columns and values of one row.
 #[inline(always)]
 pub fn row<V, C: SpIndex>(matrix: &CsMatI<V, C, usize>, i: usize) -> (&[C], &[V]) {
@@ -168,6 +205,14 @@ mod tests {
     fn columns_are_as_narrow_as_they_can_be() {
         let of = |genes| Expression::from_rows("counts", genes, &[0usize, 1], &[0u32], &[1.0f32]).unwrap();
         assert!(matches!(of(65_535), Expression::Narrow(_)) && matches!(of(65_536), Expression::Wide(_)));
+    }
+
+    #[test]
+    fn either_direction_takes_the_larger_weight() {
+        let graph = graph_from_rows(3, vec![vec![(1, 1.0), (2, 0.5)], vec![(0, 3.0)], vec![]]);
+        let both = either_direction(&graph);
+        assert_eq!(both.to_dense(), both.transpose_view().to_csr().to_dense());
+        assert_eq!((both.get(0, 1), both.get(2, 0), both.nnz()), (Some(&3.0), Some(&0.5), 4));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::collections::HashMap;
 /// Atlases of a fixture and what a mapping made of them.
 pub struct Annotated {
     /// Names of all genes of each species.
-    genes: Vec<Vec<String>>,
+    pub genes: Vec<Vec<String>>,
     /// Names of the types of each species, sorted; the groups of the atlases are their numbers.
     pub types: Vec<Vec<String>>,
     pub atlases: Atlases,

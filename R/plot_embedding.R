@@ -189,7 +189,8 @@ score_values <- function(sm, cells, score) {
   }
   best <- scores[order(-scores$score), ]
   cells$value <- best$score[match(sm$cells$cell, best$cell)]
-  list(cells = cells, title = title, name = "Share of edges (0-1)", limits = c(0, 1))
+  # A score of 1 may be more by rounding.
+  list(cells = cells, title = title, name = "Share of edges (0-1)", limits = c(0, max(1, best$score)))
 }
 
 # High values on top; cells without a value in grey below.

@@ -155,7 +155,10 @@ mod tests {
 
     fn naive(graph: &Graph, cells: &[usize], shown: &[usize], average: Average, threshold: f64) -> Vec<Vec<f64>> {
         let species = |i: usize| (0..3).find(|&s| i < cells[s + 1]).unwrap();
-        let x = |i: usize| if (i - cells[species(i)]) % 2 == 0 { (i - cells[species(i)]) as f64 + 1.0 } else { 0.0 };
+        let x = |i: usize| {
+            let own = i - cells[species(i)];
+            if own.is_multiple_of(2) { own as f64 + 1.0 } else { 0.0 }
+        };
         let of = |i: usize, s: usize| {
             if !shown.contains(&species(i)) {
                 return 0.0;

@@ -45,7 +45,7 @@ samap_control <- function(expansion = c("bfs", "nearest", "matrix_power"), max_n
     n_components = check_number(n_components, "n_components", min = 2, integer = TRUE),
     wscale = check_flag(wscale, "wscale"),
     correlation_memory = check_number(correlation_memory, "correlation_memory", min = 0, infinite = TRUE),
-    memory = check_memory(memory),
+    memory = memory_bytes(memory),
     exact_limit = check_number(exact_limit, "exact_limit", min = 0, integer = TRUE),
     probe = check_number(probe, "probe", min = 0, max = 1),
     hnsw_m = check_number(hnsw_m, "hnsw_m", min = 2, max = 256, integer = TRUE),
@@ -59,7 +59,7 @@ samap_control <- function(expansion = c("bfs", "nearest", "matrix_power"), max_n
 }
 
 # Bytes from a number, or from a string such as "8GB".
-check_memory <- function(memory) {
+memory_bytes <- function(memory) {
   units <- c(B = 1, KB = 1e3, MB = 1e6, GB = 1e9, TB = 1e12, KIB = 2^10, MIB = 2^20, GIB = 2^30, TIB = 2^40)
   if (is.character(memory) && length(memory) == 1L && !is.na(memory)) {
     parts <- regmatches(memory, regexec("^ *([0-9]+[.]?[0-9]*) *([[:alpha:]]+) *$", memory))[[1]]

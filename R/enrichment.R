@@ -30,11 +30,11 @@
 #' @export
 enrich_genes <- function(genes, gene_sets, universe = NULL, delimiter = NULL, exclude = NULL, min_size = 1,
                          max_size = Inf) {
-  genes <- check_names(genes, "genes")
+  genes <- check_strings(genes, "genes")
   sets <- as_gene_sets(gene_sets, "gene_sets", delimiter)
-  exclude <- check_names(exclude, "exclude")
+  exclude <- check_strings(exclude, "exclude")
   options <- enrichment_options(min_size, max_size)
-  universe <- if (is.null(universe)) unique(sets$gene) else unique(check_names(universe, "universe"))
+  universe <- if (is.null(universe)) unique(sets$gene) else unique(check_strings(universe, "universe"))
   at <- match(unique(genes), universe)
   if (all(is.na(at)) && length(at) > 0) {
     samap_abort(
@@ -82,7 +82,7 @@ enrichment_options <- function(min_size, max_size) {
 }
 
 # A vector of names; NULL and factors are as good as strings.
-check_names <- function(x, argument) {
+check_strings <- function(x, argument) {
   if (!is.null(x) && (!is.atomic(x) || !is.character(x) && !is.factor(x) || anyNA(x))) {
     samap_abort(
       "argument", paste0(backticked(argument), " must be a character vector without missing values."),
@@ -145,7 +145,7 @@ functional_enrichment <- function(sm, by, annotation, per = c("type", "match"), 
   universe <- check_choice(universe, c("tested", "annotated", "enriched"), "universe")
   min_weight <- check_number(min_weight, "min_weight", min = 0)
   options <- enrichment_options(min_size, max_size)
-  exclude <- check_names(exclude, "exclude")
+  exclude <- check_strings(exclude, "exclude")
   sets <- species_sets(annotation, sm, delimiter)
   if (is.null(pairs)) {
     pairs <- gene_pairs(sm, by, min_weight = min_weight, ..., threads = threads, verbose = verbose)

@@ -25,8 +25,8 @@ read_gene_sets <- function(file, format = c("auto", "gaf", "gmt"), id = c("symbo
   format <- check_choice(format, c("auto", "gaf", "gmt"), "format")
   if (format == "auto") format <- set_format(file, "file")
   options <- list(
-    id = check_choice(id, c("symbol", "id"), "id"), aspect = check_names(aspect, "aspect"),
-    exclude_evidence = check_names(exclude_evidence, "exclude_evidence")
+    id = check_choice(id, c("symbol", "id"), "id"), aspect = check_strings(aspect, "aspect"),
+    exclude_evidence = check_strings(exclude_evidence, "exclude_evidence")
   )
   run <- new_run(threads = 1L, verbose = FALSE)
   read <- engine_gene_sets(path.expand(file), format, options, run)

@@ -11,6 +11,8 @@
 #' @param gene Colour by the normalised expression of a gene instead: `c(human = "INS", mouse = "Ins2")`, or one name
 #'   for all species that have it. Cells of other species are grey. For the result of [sam()]: one name. Needs the
 #'   counts.
+#' @param score Colour by how well cells align instead: `TRUE`, the share of a cell's cross-species edges that it has
+#'   (1: all, at full weight), of the other species that it aligns with best; or a species, the share that goes there.
 #' @param ... Passed to `plot_embedding()`.
 #' @return A ggplot. Nothing is drawn until it is printed. Errors: `samap_error_no_umap`, `samap_error_gene`,
 #'   `samap_error_no_counts`, `samap_error_key`.
@@ -21,17 +23,19 @@
 #' plot_embedding(sm, gene = c(human = "INS", mouse = "Ins2"))
 #' @export
 plot_embedding <- function(sm, by = NULL, split = FALSE, size = NULL, alpha = 0.8, label = NULL, raster = NULL,
-                           gene = NULL) {
+                           gene = NULL, score = NULL) {
   check_result(sm)
   check_flag(split, "split")
   check_number(alpha, "alpha", min = 0, max = 1)
   if (!is.null(size)) check_number(size, "size", min = 0)
   if (!is.null(label)) check_flag(label, "label")
-  one_colouring(by, gene)
+  one_colouring(by, gene, score)
   cells <- placed_cells(sm)
   points_layer <- cell_points(cells, size, raster)
   plot <- if (!is.null(gene)) {
     coloured_by_value(gene_values(sm, cells, gene), points_layer, alpha)
+  } else if (!is.null(score)) {
+    coloured_by_value(score_values(sm, cells, score), points_layer, alpha)
   } else {
     coloured_by_group(sm, grouped_cells(sm, cells, by), by, split, label, points_layer, alpha)
   }
@@ -45,8 +49,8 @@ plot_embedding <- function(sm, by = NULL, split = FALSE, size = NULL, alpha = 0.
 
 many_groups <- 12L
 
-one_colouring <- function(by, gene) {
-  given <- c("by", "gene")[!c(is.null(by), is.null(gene))]
+one_colouring <- function(by, gene, score) {
+  given <- c("by", "gene", "score")[!c(is.null(by), is.null(gene), is.null(score))]
   if (length(given) > 1L) {
     samap_abort(
       "argument", "Cells can have one colour only.", argument = given[[2]],
@@ -171,6 +175,22 @@ gene_values <- function(sm, cells, gene) {
   cells$value <- gene_in_cells(sm, genes, run)
   shown <- if (length(unique(genes)) == 1L) genes[[1]] else paste0(genes, " (", names(genes), ")")
   list(cells = cells, title = paste("Expression of", enumerate(shown)), name = expression_unit(sm))
+}
+
+score_values <- function(sm, cells, score) {
+  check_samap(sm)
+  scores <- cell_scores(sm, verbose = FALSE)
+  if (isTRUE(score)) {
+    title <- "How well cells align with another species"
+  } else {
+    check_known_species(check_string(score, "score"), sm$species, "score")
+    scores <- scores[scores$partner == score, ]
+    title <- paste("How well cells align with", score)
+  }
+  best <- scores[order(-scores$score), ]
+  cells$value <- best$score[match(sm$cells$cell, best$cell)]
+  # A score of 1 may be more by rounding.
+  list(cells = cells, title = title, name = "Share of edges (0-1)", limits = c(0, max(1, best$score)))
 }
 
 # High values on top; cells without a value in grey below.

@@ -24,6 +24,19 @@ test_that("embeddings are drawn by gene, with the values of the cells", {
   expect_error(plot_embedding(sm, gene = "g1", by = "cell_type"), class = "samap_error_argument")
 })
 
+test_that("embeddings are drawn by score", {
+  sm <- finished()
+  scores <- cell_scores(sm, verbose = FALSE)
+  plot <- plot_embedding(sm, score = TRUE)
+  builds(plot)
+  expect_equal(sort(plot$data$value), sort(scores$score))
+  one <- plot_embedding(sm, score = "mu")
+  expect_true(all(is.na(one$data$value[one$data$species == "mu"])))
+  expect_equal(sort(one$data$value), sort(scores$score[scores$partner == "mu"]))
+  expect_error(plot_embedding(sm, score = "cow"), class = "samap_error_species")
+  expect_error(plot_embedding(sm, score = TRUE, gene = "g1"), class = "samap_error_argument")
+})
+
 test_that("many cells are drawn as one picture", {
   skip_if_not_installed("scattermore")
   sm <- finished()

@@ -520,7 +520,8 @@ fn every_failure_is_an_error_and_frees_everything() {
         a_bit_of(part, &gpu.backend()).unwrap();
         let count = gpu.calls(call);
         assert!(count > 0, "{call:?} never happens in part {part}");
-        for n in 1..=count {
+        // Calls of a loop fail alike: the first ones, then every seventh.
+        for n in (1..=count).filter(|&n| n <= 8 || n % 7 == 0 || n == count) {
             gpu.fail(call, n);
             let outcome = samap_core::backend::Cuda::new().and_then(|backend| a_bit_of(part, &backend));
             assert!(matches!(outcome, Err(Error::Device { .. })), "part {part}, {call:?} {n} of {count}: {outcome:?}");

@@ -33,7 +33,7 @@ read_sam_h5ad <- function(path, var_names = NULL) {
   defaults <- samap_defaults()
   run <- new_run(threads = 1L, verbose = FALSE)
   fit <- list(
-    format = 1L, cells = cell_frame(raw$cells, raw$barcodes, ncol(raw$counts), sole_species),
+    format = result_format, cells = cell_frame(raw$cells, raw$barcodes, ncol(raw$counts), sole_species),
     genes = data.frame(
       gene = genes, weight = saved$weights, dispersion = saved$dispersions, mean = saved$means,
       variance = saved$variances, kept = saved$kept

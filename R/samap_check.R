@@ -27,8 +27,8 @@ check_batches <- c("sample", "batch", "donor", "individual", "replicate", "libra
 #' @return Data frame of class `samap_check`, one row per finding, and one for each check of a species that found
 #'   nothing: check, species, level (`"ok"`, `"note"`: know it when you read the scores, `"warning"`: mend it), found,
 #'   remedy (`NA` where all is well). Checks:
-#'   * `fragments`: connected components of the kNN graph; a warning where they tear a group, more than 10 % of whose cells
-#'     are outside of its main component.
+#'   * `fragments`: connected components of the kNN graph; a warning where they tear a group, more than 10 % of whose
+#'     cells are outside of its main component.
 #'   * `clusters`: one group only, a group with more than 80 % of the cells, or fewer than 5 cells per group.
 #'   * `tiny_groups`: groups of fewer than 10 cells.
 #'   * `batches`: groups with 95 % or more of their cells from one batch, where a species has several (groups of 10
@@ -174,10 +174,11 @@ batch_column <- function(cells, batch) {
 }
 
 check_markers <- function(sm, parts, n_markers, run) {
+  counts <- tryCatch(need_counts(sm), samap_error_no_counts = function(condition) NULL)
   rows <- lapply(sm$species, function(id) {
     group <- parts[[id]]$group
-    if (is.null(sm$counts)) {
-      return(finding("markers", id, "note", "Not checked: the result does not hold the counts.", "`attach_counts()`"))
+    if (is.null(counts)) {
+      return(finding("markers", id, "note", "Not checked: the counts are not there.", "`attach_counts()`"))
     }
     if (length(unique(group[!is.na(group)])) < 2L) {
       return(finding("markers", id, "ok", "Not checked: there are no two groups."))

@@ -80,7 +80,7 @@ assay_counts <- function(assay) {
 #'   `as_sce()`: a SingleCellExperiment with the assay `counts`, the colPair `samap`, the reducedDims `UMAP` and
 #'   `latent`, and the alignment of the species and the provenance of the run in `metadata(object)$samap`.
 #'
-#'   Without counts an error of class `samap_error_no_counts`.
+#'   Without counts, or with counts that stay in files, an error of class `samap_error_no_counts`.
 #' @seealso [add_samap()] puts results into the objects you already have.
 #' @examplesIf requireNamespace("SeuratObject", quietly = TRUE)
 #' example <- samap_example("pancreas-small")
@@ -133,6 +133,14 @@ feature_names <- function(features) paste(features$species, features$gene, sep =
 # Genes of all species x cells of all species: a block per species.
 joined_counts <- function(sm) {
   counts <- need_counts(sm)
+  in_files <- names(counts)[vapply(counts, is_source, logical(1))]
+  if (length(in_files) > 0) {
+    samap_abort(
+      "no_counts", "Counts that are in files do not become part of an object.", argument = "sm", species = in_files,
+      found = paste0("In files: ", enumerate(quoted(in_files)), "."),
+      remedy = "`write_h5ad()` writes them, `add_samap()` needs none; or map matrices."
+    )
+  }
   methods::as(methods::as(Matrix::bdiag(unname(counts[sm$species])), "CsparseMatrix"), "generalMatrix")
 }
 

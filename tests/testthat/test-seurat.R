@@ -27,6 +27,8 @@ test_that("a result becomes a Seurat object with counts, metadata, graph and red
   expect_identical(unname(SeuratObject::Embeddings(object, "umap")), unname(embedding(sm)))
   expect_identical(dim(SeuratObject::Embeddings(object, "latent")), dim(embedding(sm, "latent")))
   expect_error(as_seurat(replace(sm, "counts", list(NULL))), class = "samap_error_no_counts")
+  sm$counts$mu <- new_counts(list(list(counts = sm$counts$mu, genes = NULL)), 85)
+  expect_error(as_seurat(sm), "In files: \"mu\"", class = "samap_error_no_counts")
 })
 
 test_that("species ids and genes with _ stay apart in the feature metadata", {

@@ -53,7 +53,7 @@ read_sample <- function(x, species) {
 # cells.
 raw_atlas <- function(x, species) {
   load_methods(x)
-  if (is_path(x) || inherits(x, "samap_h5ad")) {
+  if (is_file(x)) {
     return(raw_file(x, species))
   }
   if (inherits(x, "Seurat")) {
@@ -63,13 +63,7 @@ raw_atlas <- function(x, species) {
     return(raw_experiment(x, species))
   }
   if (has_counts(x)) {
-    counts <- x[["counts"]]
-    if (!is_path(counts) && !inherits(counts, "samap_h5ad")) {
-      return(list(counts = counts, cells = x[["cells"]]))
-    }
-    raw <- raw_file(counts, species)
-    if (!is.null(x[["cells"]])) raw$cells <- x[["cells"]]
-    return(raw)
+    return(raw_list(x, species))
   }
   if (is.matrix(x) || is_sparse(x)) {
     return(list(counts = x, cells = NULL))
@@ -82,6 +76,19 @@ raw_atlas <- function(x, species) {
       "(several samples)."
     )
   )
+}
+
+is_file <- function(x) is_path(x) || inherits(x, "samap_h5ad")
+
+# list(counts =, cells =): counts in R, or in a file whose metadata the given ones replace.
+raw_list <- function(x, species) {
+  counts <- x[["counts"]]
+  if (!is_file(counts)) {
+    return(list(counts = counts, cells = x[["cells"]]))
+  }
+  raw <- raw_file(counts, species)
+  if (!is.null(x[["cells"]])) raw$cells <- x[["cells"]]
+  raw
 }
 
 # Matrices that stay on disk are read by methods of the package that made them.

@@ -1,5 +1,5 @@
-# What SAM finds for a species, kept in a folder (`samap_control(cache =)`). The name of a file is the hash of everything
-# the result depends on: the counts and the names of their genes, all options, and the engine itself.
+# What SAM finds for a species, kept in a folder (`samap_control(cache =)`). The name of a file is the hash of
+# everything the result depends on: the counts and the names of their genes, all options, and the engine itself.
 
 # The value of `compute()`, or what an earlier call with the same key left in the folder.
 cached <- function(folder, key, compute, run, label) {

@@ -18,13 +18,14 @@ leiden <- function(n, edges, resolution, seed) {
   number_by_size(as.integer(igraph::membership(clusters)))
 }
 
-# Neighbourhoods are as large as the clusters: with one cluster they have no bound, with hardly any cell per cluster they
-# do not grow.
+# Neighbourhoods are as large as the clusters: with one cluster they have no bound, with hardly any cell per cluster
+# they do not grow.
 warn_degenerate <- function(clusters, species) {
   found <- nlevels(clusters)
   if (found < 2 || found > length(clusters) / 2) {
     samap_warn(
-      "clusters", paste0("Leiden found ", found, " cluster(s) of ", length(clusters), " cells in ", quoted(species), "."),
+      "clusters",
+      paste0("Leiden found ", count_of(found, "cluster"), " of ", length(clusters), " cells in ", quoted(species), "."),
       argument = "resolutions", species = species,
       remedy = paste0("Pass a ", if (found < 2) "larger" else "smaller", " `resolutions`, or labels as `keys`.")
     )

@@ -24,9 +24,9 @@
 #' @param keep_iterations Keep the stitched graph of every pass. `FALSE`: of the first and the last.
 #' @param keep_counts Keep the counts in the result (the caller's own matrix, not a copy). `FALSE` makes saved results
 #'   small, but [gene_pairs()], [cluster_markers()] and [refine_homology()] then need [attach_counts()] first.
-#' @param cache Folder in which what SAM finds for each species is kept and found again, so that an interrupted or repeated
-#'   run goes on from there. A result is taken only where the counts, all options and the version of the engine are the
-#'   same; [run_info()] says so. Files in it may be deleted at any time. `NULL`: none.
+#' @param cache Folder in which what SAM finds for each species is kept and found again, so that an interrupted or
+#'   repeated run goes on from there. A result is taken only where the counts, all options and the version of the engine
+#'   are the same; [run_info()] says so. Files in it may be deleted at any time. `NULL`: none.
 #'
 #' @return A list of class `samap_control`. An unusable value is an error of class `samap_error_argument`.
 #' @examples

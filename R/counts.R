@@ -1,7 +1,7 @@
-# The counts of an atlas: a dgCMatrix of genes x cells, or a source that stays out of R (class `samap_counts`), which the
-# engine reads when it needs it. A source is plain data: list(dim = genes and cells, nonzeros, samples), each sample
-# list(counts = dgCMatrix or file, genes = rows of its genes in the whole, NULL: the same). A file is list(path, format =
-# "h5ad" or "10x", matrix = where in the file, dim, nonzeros, size, modified, hash).
+# The counts of an atlas: a dgCMatrix of genes x cells, or a source that stays out of R (class `samap_counts`), which
+# the engine reads when it needs it. A source is plain data: list(dim = genes and cells, nonzeros, samples), each sample
+# list(counts = dgCMatrix or file, genes = rows of its genes in the whole, NULL: the same). A file is
+# list(path, format = "h5ad" or "10x", matrix = where in the file, dim, nonzeros, size, modified, hash).
 
 new_counts <- function(samples, genes) {
   structure(list(

@@ -131,10 +131,10 @@ shorten <- function(x, width) ifelse(nchar(x) > width, paste0(substr(x, 1L, widt
 
 # The genes of an atlas, or names as they are; a single string that is a file is an atlas.
 atlas_gene_names <- function(x) {
-  if (is.character(x) && is.null(dim(x)) && !(length(x) == 1L && file.exists(x))) {
+  if (is.character(x) && is.null(dim(x)) && !is_existing_file(x)) {
     return(check_names_vector(x, "x"))
   }
-  if (is.list(x) && !is.object(x) && !has_counts(x) && !is.null(names(x))) {
+  if (is_stack(x) && !is.null(names(x))) {
     samap_abort(
       "argument", "`x` must be one atlas.", argument = "x",
       found = paste0("It is a list of ", enumerate(quoted(names(x))), "."),
@@ -142,6 +142,10 @@ atlas_gene_names <- function(x) {
     )
   }
   read_atlas(x, sole_species)$genes
+}
+
+is_existing_file <- function(x) {
+  is.character(x) && length(x) == 1L && !is.na(x) && file.exists(x) && !dir.exists(x)
 }
 
 check_names_vector <- function(x, argument) {
@@ -156,7 +160,7 @@ check_names_vector <- function(x, argument) {
 
 # list(names = what is transformed, ids = what a BLAST table calls them, path = of a FASTA file or NULL).
 names_to_match <- function(x, species) {
-  if (is.character(x) && length(x) == 1L && !is.na(x) && file.exists(x) && !dir.exists(x)) {
+  if (is_existing_file(x)) {
     records <- engine_fasta(normalizePath(x), new_run(threads = 1L, verbose = FALSE))
     return(list(names = records$header, ids = records$id, path = x))
   }

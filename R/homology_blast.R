@@ -167,4 +167,3 @@ rename_genes <- function(edges, genes, species, table) {
   if (!is.null(genes[[species]])) genes[[species]] <- unique(renamed(genes[[species]]))
   list(edges = edges, genes = genes)
 }
-

@@ -60,11 +60,10 @@ eggnog_pairs <- function(files, taxon, max_group_size, names) {
   species <- lapply(names(files), function(id) c(list(files = files[[id]]), names_table(names[[id]], id)))
   found <- engine_eggnog(species, taxon, min(max_group_size, .Machine$integer.max))
   if (found$skipped > 0) {
-    left_out <- paste0(
+    rlang::inform(c(i = paste0(
       count_of(found$skipped, "group"), " of ", found$groups, " left out for having more than ", max_group_size,
       " genes (the largest has ", found$largest, ")."
-    )
-    cli::cli_inform(c(i = "{left_out}"))
+    )))
   }
   genes <- setNames(found$genes, names(files))
   name_of <- function(species, gene) {
@@ -88,6 +87,23 @@ check_taxon <- function(taxon) {
   if (is.numeric(taxon)) format(taxon, scientific = FALSE, trim = TRUE) else taxon
 }
 
+# Paths of existing files of a species.
+check_paths <- function(paths, argument, species) {
+  if (!is.character(paths) || length(paths) == 0L || anyNA(paths)) {
+    samap_abort(
+      "argument", paste0(backticked(argument), " must be paths."), argument = argument, species = species,
+      found = paste0("That of ", quoted(species), " is ", describe(paths), ".")
+    )
+  }
+  absent <- paths[!file.exists(paths) | dir.exists(paths)]
+  if (length(absent) > 0) {
+    samap_abort(
+      "io", paste0("A file of ", backticked(argument), " is not there."), argument = argument, species = species,
+      found = paste0("That of ", quoted(species), ": ", quoted(absent[[1]]), ".")
+    )
+  }
+}
+
 # A list of existing files, named by two or more species.
 check_species_files <- function(files, argument) {
   if (!(is.character(files) || is.list(files)) || length(files) < 2L) {
@@ -99,20 +115,6 @@ check_species_files <- function(files, argument) {
   }
   check_species_ids(names(files), argument)
   files <- as.list(files)
-  for (id in names(files)) {
-    if (!is.character(files[[id]]) || length(files[[id]]) == 0L || anyNA(files[[id]])) {
-      samap_abort(
-        "argument", paste0(backticked(argument), " must be paths."), argument = argument, species = id,
-        found = paste0("That of ", quoted(id), " is ", describe(files[[id]]), ".")
-      )
-    }
-    absent <- files[[id]][!file.exists(files[[id]]) | dir.exists(files[[id]])]
-    if (length(absent) > 0) {
-      samap_abort(
-        "io", paste0("A file of ", backticked(argument), " is not there."), argument = argument, species = id,
-        found = paste0("That of ", quoted(id), ": ", quoted(absent[[1]]), ".")
-      )
-    }
-  }
+  for (id in names(files)) check_paths(files[[id]], argument, id)
   files
 }

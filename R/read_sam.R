@@ -2,14 +2,14 @@
 
 #' Take over a SAM run of the Python package
 #'
-#' Reads a file that the Python package wrote for a species (`<name>_pr.h5ad`, or `SAM.save_anndata()`): counts, metadata,
-#' and what SAM found, the weights of the genes and the neighbours of the cells. [samap()] uses these as they are, so that a
-#' mapping can be compared with one made in Python, or continue from curated runs.
+#' Reads a file that the Python package wrote for a species (`<name>_pr.h5ad`, or `SAM.save_anndata()`): counts,
+#' metadata, and what SAM found, the weights of the genes and the neighbours of the cells. [samap()] uses these as they are, so
+#' that a mapping can be compared with one made in Python, or continue from curated runs.
 #'
 #' @param path Path of the file.
 #' @param var_names Column of `var` with the names of the genes; `NULL`: the index.
-#' @return What [sam()] returns. Its counts are the raw ones (`raw`), which stay in the file, and its options those of the run
-#'   in Python. A file without a SAM run is an error of class `samap_error_no_sam`; see [h5ad_atlas()] for others.
+#' @return What [sam()] returns. Its counts are the raw ones (`raw`), which stay in the file, and its options those of
+#'   the run in Python. A file without a SAM run is an error of class `samap_error_no_sam`; see [h5ad_atlas()] for others.
 #' @examples
 #' # A file without a SAM run of the Python package says so.
 #' path <- tempfile(fileext = ".h5ad")
@@ -42,12 +42,13 @@ read_sam_h5ad <- function(path, var_names = NULL) {
     pcs = saved$pcs, ranked_genes = order(-saved$weights), weights_per_iteration = t(saved$weights),
     options = list(
       preprocess = saved_preprocess(saved$preprocess, defaults$preprocess),
-      sam = saved_options(saved$run, defaults$sam, ncol(saved$neighbor_index)), knn = knn_options("auto", samap_control())
+      sam = saved_options(saved$run, defaults$sam, ncol(saved$neighbor_index)),
+      knn = knn_options("auto", samap_control())
     ),
     stacked = FALSE, counts = raw$counts
   )
-  fit$cells[["samap_leiden"]] <- leiden_clusters(fit$neighbor_index, eval(formals(sam)$resolution), fit$options$sam$seed)
   fit$options$resolution <- eval(formals(sam)$resolution)
+  fit$cells[["samap_leiden"]] <- leiden_clusters(fit$neighbor_index, fit$options$resolution, fit$options$sam$seed)
   finish_sam(fit, list(counts = raw$counts, genes = genes), run)
 }
 

@@ -365,8 +365,8 @@ need_counts <- function(x) {
 
 #' Give a result its counts back
 #'
-#' @param sm What [samap()] or [sam()] returned with `samap_control(keep_counts = FALSE)`, or from files that are elsewhere
-#'   now.
+#' @param sm What [samap()] or [sam()] returned with `samap_control(keep_counts = FALSE)`, or from files that are
+#'   elsewhere now.
 #' @param atlases The atlases of that run, as given to [samap()] (or the one given to [sam()]); files wherever they are
 #'   now.
 #' @return `sm` with the counts. Other atlases than those of the run are an error of class

@@ -289,8 +289,9 @@ run_search <- function(search, sequences, cache, progress, run) {
   rows <- engine_name_hits(hits, part, sequences[[search$query]]$path, sequences[[search$target]]$path, run)
   finish_table(search, part)
   if (run$verbose) {
-    found <- paste0(search$query, " in ", search$target, ": ", count_of(rows, "hit"), " (", search$engine, ").")
-    cli::cli_inform(c(v = "{found}"))
+    rlang::inform(c(v = paste0(
+      search$query, " in ", search$target, ": ", count_of(rows, "hit"), " (", search$engine, ")."
+    )))
   }
 }
 

@@ -30,8 +30,9 @@
 #' @param weight_mode How dispersion becomes weight: `"rms"`, `"dispersion"`, `"variance"` or `"combined"`.
 #' @param reduction Coordinates to find the neighbours in, instead of principal components: a matrix cells x
 #'   dimensions, or the name of a reduction of a Seurat object or SingleCellExperiment (such as `"harmony"`) or of an
-#'   `.h5ad` file (of `obsm`, such as `"X_pca"`). Weights follow from those neighbours, and [samap()] projects the species through loadings fitted to these coordinates: take
-#'   ones of some tens of dimensions, not a two-dimensional layout.
+#'   `.h5ad` file (of `obsm`, such as `"X_pca"`). Weights follow from those neighbours, and [samap()] projects the
+#'   species through loadings fitted to these coordinates: take ones of some tens of dimensions, not a two-dimensional
+#'   layout.
 #' @param batch Metadata column with the batch of every cell (`"sample"` for stacked samples). The principal components
 #'   are corrected by Harmony in every iteration, and [samap()] projects the species through loadings that carry the
 #'   correction: V B, where V are the loadings and B = argmin |S V B - Z|, S the scaled expression and Z the corrected

@@ -8,8 +8,8 @@
 #' @param atlases Named list, one entry per species id (two or more; any string without white space or `;`). Each
 #'   entry is raw counts, genes x cells, as a matrix or sparse matrix; `list(counts =, cells =)` with a data frame of
 #'   cell metadata; a Seurat object; a SingleCellExperiment; the path of an `.h5ad` file or of the `.h5` file of Cell
-#'   Ranger, whose counts then stay out of R ([h5ad_atlas()] chooses a layer or another column of gene names); what [sam()]
-#'   returned; or an unnamed list of those (several samples, stacked).
+#'   Ranger, whose counts then stay out of R ([h5ad_atlas()] chooses a layer or another column of gene names); what
+#'   [sam()] returned; or an unnamed list of those (several samples, stacked).
 #' @param homology Homologous genes: what [homology_from_pairs()], [homology_from_blast()], [homology_from_eggnog()] or
 #'   [read_homology()] return, a data frame with the columns `species_a`, `gene_a`, `species_b`, `gene_b`, `weight`, or
 #'   the path of a folder of BLAST tables, such as [run_blast()] writes, or of a file of [save_homology()]. A pair of
@@ -28,8 +28,8 @@
 #' @param n_gene_chunks Number of chunks in which the homology graph is refined (memory; at least 1).
 #' @param umap Lay out the stitched graph in two dimensions ([run_umap()] does it later).
 #' @param backend `"auto"` (a GPU that can be used, else the CPU), `"cpu"` or `"cuda"` (an NVIDIA GPU; an error of class
-#'   `samap_error_device` that says why where there is none). See [samap_devices()] for what is needed; [run_info()] says
-#'   what was taken.
+#'   `samap_error_device` that says why where there is none). See [samap_devices()] for what is needed; [run_info()]
+#'   says what was taken.
 #' @param knn Neighbour search: `"auto"` (exact up to `control$exact_limit` cells), `"exact"`, `"ivf"` or `"hnsw"`.
 #' @param from An earlier result on the same atlases and homology, to continue from (with its `keys`, unless others are
 #'   given; all other arguments are taken from the call, not from `from`, `resolutions` too). With the same arguments

@@ -12,16 +12,16 @@
 #' @return `path`, invisibly. In the file, of [samap()]:
 #'   * `obs`: [cell_metadata()], with cell ids as index. `var`: [gene_weights()], with the index `<species>_<gene>`.
 #'   * `X`: counts, block diagonal (genes of a species are 0 in the cells of the others).
-#'   * `obsp`: `stitched`, the stitched graph as [stitched_graph()] gives it (directed), and `connectivities`, the larger of
-#'     both directions, which is what scanpy reads.
+#'   * `obsp`: `stitched`, the stitched graph as [stitched_graph()] gives it (directed), and `connectivities`, the larger
+#'     of both directions, which is what scanpy reads.
 #'   * `obsm`: `X_umap`, if it was made, and `X_samap`, the joint projection.
 #'   * `varp`: `homology_graph`, the weights of all input pairs whose genes are in the atlases, and
 #'     `homology_graph_reweighted`, their refined correlations.
 #'   * `uns`: `samap` (version, seed, parameters, alignment of the species, phases and choices), `neighbors` and
 #'     `mapping_K`.
 #'
-#'   Of [sam()]: `obsp` has `distances` and `connectivities` (1 to each neighbour, in either direction), `obsm` `X_pca`, `varm`
-#'   `PCs`, `uns` `samap` and `neighbors`.
+#'   Of [sam()]: `obsp` has `distances` and `connectivities` (1 to each neighbour, in either direction), `obsm` `X_pca`,
+#'   `varm` `PCs`, `uns` `samap` and `neighbors`.
 #'
 #'   Errors: `samap_error_no_counts` (give `counts = FALSE`, or [attach_counts()]), `samap_error_io`,
 #'   `samap_error_no_hdf5`.
@@ -116,7 +116,9 @@ plain_matrix <- function(x) {
 
 # Values of pairs of genes, in both directions, over the genes of all species.
 gene_graph <- function(sm, edges, values) {
-  rows <- function(species, gene) match(paste(species, gene, sep = ";"), paste(sm$genes$species, sm$genes$gene, sep = ";"))
+  # A species id holds no ";".
+  all <- paste(sm$genes$species, sm$genes$gene, sep = ";")
+  rows <- function(species, gene) match(paste(species, gene, sep = ";"), all)
   a <- rows(edges$species_a, edges$gene_a)
   b <- rows(edges$species_b, edges$gene_b)
   kept <- !is.na(values) & values != 0

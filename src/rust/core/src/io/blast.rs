@@ -219,7 +219,8 @@ pub struct PairEdges {
 /// The edges that both directions know: w = (score of b in a + score of a in b) / 2.
 ///
 /// A target that is a query of the same table, but none of the other one, is a gene of the species that was searched with
-/// (the database held both species, or the sequence itself): such hits are counted and ignored.
+/// (the database held both species, or the sequence itself): such hits are counted and ignored. Where the species share
+/// names, a name does not say whose gene it is, and every target is taken for one of the other species.
 pub fn reciprocal_edges(ab: &BlastTable, ba: &BlastTable) -> PairEdges {
     let (own_a, own_b) = (own_targets(ab, ba), own_targets(ba, ab));
     let genes_a = union(&ab.queries, ba.targets.iter().zip(&own_b).filter(|target| !target.1).map(|target| target.0));
@@ -243,6 +244,9 @@ pub fn reciprocal_edges(ab: &BlastTable, ba: &BlastTable) -> PairEdges {
 /// Which targets of a table are genes of the species that was searched with.
 fn own_targets(table: &BlastTable, other: &BlastTable) -> Vec<bool> {
     let among = |names: &[String], name| names.binary_search(name).is_ok();
+    if table.queries.iter().any(|name| among(&other.queries, name)) {
+        return vec![false; table.targets.len()];
+    }
     table.targets.iter().map(|name| among(&table.queries, name) && !among(&other.queries, name)).collect()
 }
 

@@ -9,14 +9,15 @@
 #' @param path Path of the file. AnnData files of any version from 0.6 on are read, with matrices by cell (CSR), by
 #'   gene (CSC) or dense, uncompressed or compressed with gzip or lzf; of Cell Ranger the versions from 2 on.
 #' @param layer Where the raw counts are: `"X"`, `"raw"`, or the name of a layer; for Cell Ranger 2 the name of a
-#'   genome. `NULL`: `X`; if that does not hold whole numbers but the layer `counts` or `raw` does, that, with a warning.
+#'   genome. `NULL`: `X`; if that does not hold whole numbers but the layer `counts` or `raw` does, that, with a
+#'   warning.
 #' @param var_names Column of `var` with the names of the genes, such as `"gene_ids"` (of `features`, such as `"id"`, in
 #'   a file of Cell Ranger). `NULL`: the index of `var` (the column `name`).
 #' @return An object of class `samap_h5ad`, plain data, to be used as an atlas. The metadata of the cells are the
 #'   columns of `obs`; `list(counts = h5ad_atlas(path), cells = metadata)` takes others. Whether the file can be read
-#'   shows when it is used: errors then have the classes `samap_error_io` (no such file), `samap_error_parse` (damaged, or of another
-#'   format), `samap_error_compression` (neither gzip nor lzf), `samap_error_argument` (no such layer or column),
-#'   `samap_error_no_hdf5` (samap was built without HDF5).
+#'   shows when it is used: errors then have the classes `samap_error_io` (no such file), `samap_error_parse` (damaged,
+#'   or of another format), `samap_error_compression` (neither gzip nor lzf), `samap_error_argument` (no such layer or
+#'   column), `samap_error_no_hdf5` (samap was built without HDF5).
 #' @seealso [write_h5ad()]
 #' @examplesIf samap:::has_hdf5_()
 #' mouse <- sam(samap_example("pancreas-small")$atlases$mouse, threads = 1, verbose = FALSE)

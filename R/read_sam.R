@@ -3,13 +3,14 @@
 #' Take over a SAM run of the Python package
 #'
 #' Reads a file that the Python package wrote for a species (`<name>_pr.h5ad`, or `SAM.save_anndata()`): counts,
-#' metadata, and what SAM found, the weights of the genes and the neighbours of the cells. [samap()] uses these as they are, so
-#' that a mapping can be compared with one made in Python, or continue from curated runs.
+#' metadata, and what SAM found, the weights of the genes and the neighbours of the cells. [samap()] uses these as they
+#' are, so that a mapping can be compared with one made in Python, or continue from curated runs.
 #'
 #' @param path Path of the file.
 #' @param var_names Column of `var` with the names of the genes; `NULL`: the index.
 #' @return What [sam()] returns. Its counts are the raw ones (`raw`), which stay in the file, and its options those of
-#'   the run in Python. A file without a SAM run is an error of class `samap_error_no_sam`; see [h5ad_atlas()] for others.
+#'   the run in Python. A file without a SAM run is an error of class `samap_error_no_sam`; see [h5ad_atlas()] for
+#'   others.
 #' @examples
 #' # A file without a SAM run of the Python package says so.
 #' path <- tempfile(fileext = ".h5ad")

@@ -12,8 +12,8 @@
 #' @return `path`, invisibly. In the file, of [samap()]:
 #'   * `obs`: [cell_metadata()], with cell ids as index. `var`: [gene_weights()], with the index `<species>_<gene>`.
 #'   * `X`: counts, block diagonal (genes of a species are 0 in the cells of the others).
-#'   * `obsp`: `stitched`, the stitched graph as [stitched_graph()] gives it (directed), and `connectivities`, the larger
-#'     of both directions, which is what scanpy reads.
+#'   * `obsp`: `stitched`, the stitched graph as [stitched_graph()] gives it (directed), and `connectivities`, the
+#'     larger of both directions, which is what scanpy reads.
 #'   * `obsm`: `X_umap`, if it was made, and `X_samap`, the joint projection.
 #'   * `varp`: `homology_graph`, the weights of all input pairs whose genes are in the atlases, and
 #'     `homology_graph_reweighted`, their refined correlations.

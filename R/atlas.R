@@ -53,7 +53,7 @@ read_sample <- function(x, species) {
 # cells.
 raw_atlas <- function(x, species) {
   load_methods(x)
-  if (is_file(x)) {
+  if (names_file(x)) {
     return(raw_file(x, species))
   }
   if (inherits(x, "Seurat")) {
@@ -78,12 +78,12 @@ raw_atlas <- function(x, species) {
   )
 }
 
-is_file <- function(x) is_path(x) || inherits(x, "samap_h5ad")
+names_file <- function(x) is_path(x) || inherits(x, "samap_h5ad")
 
 # list(counts =, cells =): counts in R, or in a file whose metadata the given ones replace.
 raw_list <- function(x, species) {
   counts <- x[["counts"]]
-  if (!is_file(counts)) {
+  if (!names_file(counts)) {
     return(list(counts = counts, cells = x[["cells"]]))
   }
   raw <- raw_file(counts, species)

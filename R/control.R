@@ -8,7 +8,7 @@
 #'   neighbours first, so that the order of the cells does not matter; or `"matrix_power"`, ring by ring those that
 #'   most paths lead to, as in SAMap before version 3.
 #' @param max_neighborhood Largest budget of a cell, in cells. `Inf`: the size of its group, as in the reference.
-#' @param pca_solver How principal components are found: `"auto"` (exact up to 3000 cells or 1000 genes, else
+#' @param pca_solver How principal components are found: `"auto"` (exact up to a smaller side of 3000, else
 #'   randomized), `"exact"`, `"lanczos"` or `"randomized"`.
 #' @param n_components Number of components the mapping projects through, per species.
 #' @param wscale Scale the refined correlation of two genes by their SAM weights.

@@ -9,7 +9,7 @@ use ndarray::{Array2, Axis};
 /// How principal components are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PcaSolver {
-    /// Exact up to 3000 cells, or 1000 genes; else randomized.
+    /// Exact while the smaller side has at most 3000 rows, else randomized.
     #[default]
     Auto,
     /// Through the Gram matrix of the smaller side, exact to rounding.
@@ -20,9 +20,8 @@ pub enum PcaSolver {
     Randomized,
 }
 
-/// Most cells, or most genes, that `Auto` treats exactly: beyond, the Gram matrix takes the time.
-const EXACT_CELLS: usize = 3000;
-const EXACT_GENES: usize = 1000;
+/// Largest smaller side that `Auto` treats exactly. Approximate components move the scores of small types by some hundredths.
+pub const EXACT_LIMIT: usize = 3000;
 
 /// A component whose singular value is below this share of the largest one is rounding noise: its scores and loadings are 0.
 const RANK_TOLERANCE: f64 = 1e-7;
@@ -95,13 +94,12 @@ fn resolve(solver: PcaSolver, cells: usize, genes: usize, ctx: &Context) -> PcaS
     if solver != PcaSolver::Auto {
         return solver;
     }
-    let (found, limit) =
-        (format!("{cells} cells × {genes} genes"), format!("{EXACT_CELLS} cells or {EXACT_GENES} genes"));
-    if cells <= EXACT_CELLS || genes <= EXACT_GENES {
-        ctx.choose("pca_solver", "exact", format!("{found}, at most {limit}"));
+    let side = cells.min(genes);
+    if side <= EXACT_LIMIT {
+        ctx.choose("pca_solver", "exact", format!("the smaller side has {side} rows, at most {EXACT_LIMIT}"));
         PcaSolver::Exact
     } else {
-        ctx.choose("pca_solver", "randomized", format!("{found}, more than {limit}"));
+        ctx.choose("pca_solver", "randomized", format!("the smaller side has {side} rows, over {EXACT_LIMIT}"));
         PcaSolver::Randomized
     }
 }

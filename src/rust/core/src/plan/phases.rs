@@ -4,7 +4,7 @@
 use super::ledger::{Ledger, Work};
 use super::{AtlasSize, Settings};
 use crate::knn::{KnnOptions, Method};
-use crate::linalg::pca::PcaSolver;
+use crate::linalg::pca::{EXACT_LIMIT, PcaSolver};
 use crate::mapping::Expansion;
 
 /// Share of the counts that is left after preprocessing with the default options (the rest is below `min_expression`).
@@ -17,16 +17,13 @@ const ITERATIONS: f64 = 3.0;
 const CLUSTERS: f64 = 12.0;
 /// Sums per gene that exist side by side when cells are gone through in blocks.
 const BLOCKS: f64 = 32.0;
-/// Up to so many cells, or genes, components are exact (`linalg::pca`).
-const EXACT_CELLS: f64 = 3000.0;
-const EXACT_GENES: f64 = 1000.0;
 /// Vectors multiplied at once by the exact and by the randomized solver, and blocks of cells whose sums exist side by side.
 const EXACT_STRIP: f64 = 32.0;
 const STRIP: f64 = 64.0;
 const PARTIAL: f64 = 16.0;
-/// Vectors of the randomized solver's basis per component and at least, and the room they are given.
-const PER_COMPONENT: f64 = 2.0;
-const LEAST_VECTORS: f64 = 320.0;
+/// Vectors of the randomized solver's basis per component and at least, when it is as large as it gets, and the room they are given.
+const PER_COMPONENT: f64 = 4.0;
+const LEAST_VECTORS: f64 = 640.0;
 const ROOM: f64 = 1.6;
 /// Queries and database rows in a tile of an exact search.
 const TILE: f64 = 384.0;
@@ -136,7 +133,7 @@ struct Need {
 /// The `k` leading components of n cells × g genes with `entries` entries; with `scores`, coordinates of the cells too.
 fn pca(n: f64, g: f64, entries: f64, k: f64, solver: PcaSolver, scores: bool) -> Need {
     let exact = match solver {
-        PcaSolver::Auto => n <= EXACT_CELLS || g <= EXACT_GENES,
+        PcaSolver::Auto => n.min(g) <= EXACT_LIMIT as f64,
         PcaSolver::Exact => true,
         PcaSolver::Lanczos | PcaSolver::Randomized => false,
     };

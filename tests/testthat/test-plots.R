@@ -86,3 +86,18 @@ test_that("one species is drawn by its clusters and genes", {
   expect_error(plot(fit, gene = "nothing"), class = "samap_error_gene")
   builds(plot_weights(fit, label = 0))
 })
+
+test_that("pictures of a result stay what they are", {
+  # Layouts and weights differ in their last digits between processors: a plain spiral takes the place of the layout.
+  sm <- finished()
+  turn <- seq_len(nrow(sm$cells)) / 9
+  sm$umap[] <- cbind(turn * cos(turn), turn * sin(turn))
+  pairs <- data.frame(
+    species_a = "ha", type_a = c("type1", "type2"), species_b = "mu", type_b = c("type1", "type2"),
+    gene_a = c("g1", "g16"), gene_b = c("g1", "g16"), score = 1, correlation = c(0.9, 0.8), rank = 1L
+  )
+  looks_like("embedding of two species", plot_embedding(sm, "cell_type"))
+  looks_like("two pairs of genes", plot_gene_pairs(sm, "cell_type", pairs = pairs))
+  looks_like("overlap of two genes", plot_expression_overlap(sm, c(ha = "g1", mu = "g1")))
+  looks_like("network of three species", plot_network(planted_scores(c("ha", "mu", "z_f")), label = FALSE))
+})

@@ -19,7 +19,9 @@
 #' @examplesIf requireNamespace("SingleCellExperiment", quietly = TRUE)
 #' example <- samap_example("pancreas-small", as = "sce")
 #' sm <- samap(example$atlases, example$homology, umap = FALSE, threads = 1, verbose = FALSE)
-#' mouse <- add_samap(example$atlases$mouse, sm, "mouse", key = "cell_type", threads = 1, verbose = FALSE)
+#' mouse <- add_samap(example$atlases$mouse, sm, "mouse",
+#'   key = "cell_type", threads = 1, verbose = FALSE
+#' )
 #' table(mouse$cell_type, mouse$samap_label_human)
 #' @export
 add_samap <- function(object, sm, species, key = NULL, sample = NULL, threads = NULL, verbose = TRUE) {

@@ -24,7 +24,9 @@
 #'   `samap_error_parse`.
 #' @seealso [functional_enrichment()], [kog_categories()]
 #' @examples
-#' sets <- list(hormones = c("INS", "GCG", "SST", "PPY"), enzymes = c("PRSS1", "CPA1", "CELA3A", "PNLIP"))
+#' sets <- list(
+#'   hormones = c("INS", "GCG", "SST", "PPY"), enzymes = c("PRSS1", "CPA1", "CELA3A", "PNLIP")
+#' )
 #' enrich_genes(c("INS", "GCG", "PRSS1"), sets)
 #' enrich_genes(c("INS", "GCG"), sets, universe = c(unlist(sets), "ACTB", "GAPDH"))
 #' @export

@@ -16,7 +16,9 @@
 #'   Errors: `samap_error_io`, `samap_error_parse` (with the line), `samap_error_argument`.
 #' @examples
 #' file <- tempfile(fileext = ".gmt")
-#' writeLines(c("hormones\tof the islets\tINS\tGCG\tSST", "enzymes\tof acinar cells\tPRSS1\tCPA1"), file)
+#' writeLines(c(
+#'   "hormones\tof the islets\tINS\tGCG\tSST", "enzymes\tof acinar cells\tPRSS1\tCPA1"
+#' ), file)
 #' read_gene_sets(file)
 #' @export
 read_gene_sets <- function(file, format = c("auto", "gaf", "gmt"), id = c("symbol", "id"), aspect = c("P", "F", "C"),

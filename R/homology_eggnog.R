@@ -33,7 +33,8 @@
 #' header <- "#query\tseed_ortholog\tevalue\tscore\teggNOG_OGs"
 #' writeLines(c(header, "INS\t9606.P1\t1e-50\t200\tKOG1@2759|Eukaryota"), files["human"])
 #' writeLines(c(
-#'   header, "Ins1\t10090.P1\t1e-50\t200\tKOG1@2759|Eukaryota", "Ins2\t10090.P2\t1e-50\t200\tKOG1@2759|Eukaryota"
+#'   header, "Ins1\t10090.P1\t1e-50\t200\tKOG1@2759|Eukaryota",
+#'   "Ins2\t10090.P2\t1e-50\t200\tKOG1@2759|Eukaryota"
 #' ), files["mouse"])
 #' homology_from_eggnog(files)
 #' homologs_from_eggnog(files)

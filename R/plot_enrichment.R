@@ -10,8 +10,8 @@
 #'   adjusted p-value. The size of a dot is the number of genes, its colour -log10 of the adjusted p-value.
 #' @examples
 #' found <- data.frame(
-#'   species_a = "human", type_a = c("alpha", "alpha", "ductal"), term = c("hormone activity", "secretion",
-#'   "secretion"), n_genes = c(6, 9, 3), padj = c(1e-7, 1e-4, 0.02)
+#'   species_a = "human", type_a = c("alpha", "alpha", "ductal"),
+#'   term = c("hormone activity", "secretion", "secretion"), n_genes = c(6, 9, 3), padj = c(1e-7, 1e-4, 0.02)
 #' )
 #' plot_enrichment(found)
 #' @export

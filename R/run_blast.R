@@ -59,7 +59,9 @@
 #' writeLines(c(">ALB", first, ">MB", second), fastas[["human"]])
 #' writeLines(c(">Alb", sub("VTF", "ITF", first), ">Mb", sub("GEW", "GDW", second)), fastas[["mouse"]])
 #' if (nzchar(Sys.which("diamond"))) {
-#'   maps <- run_blast(fastas, file.path(dir, "maps"), "diamond", cache = file.path(dir, "cache"), threads = 1)
+#'   maps <- run_blast(
+#'     fastas, file.path(dir, "maps"), "diamond", cache = file.path(dir, "cache"), threads = 1
+#'   )
 #'   homology_from_blast(maps, c("human", "mouse"))
 #' }
 #' @export

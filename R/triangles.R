@@ -17,10 +17,14 @@
 #' # The human donors as two species.
 #' human <- example$atlases$human
 #' half <- seq_len(ncol(human$counts)) %% 2 == 0
-#' part <- function(cells) list(counts = human$counts[, cells], cells = human$cells[cells, , drop = FALSE])
+#' part <- function(cells) {
+#'   list(counts = human$counts[, cells], cells = human$cells[cells, , drop = FALSE])
+#' }
 #' genes <- intersect(rownames(human$counts), example$homology$gene_a)
 #' other <- transform(example$homology, species_a = "human2")
-#' same <- data.frame(species_a = "human", gene_a = genes, species_b = "human2", gene_b = genes, weight = 200)
+#' same <- data.frame(
+#'   species_a = "human", gene_a = genes, species_b = "human2", gene_b = genes, weight = 200
+#' )
 #' sm <- samap(
 #'   list(human = part(half), human2 = part(!half), mouse = example$atlases$mouse),
 #'   rbind(as.data.frame(example$homology), other, same),

@@ -11,7 +11,8 @@
 #' @examples
 #' found <- data.frame(
 #'   species_a = "human", type_a = c("alpha", "alpha", "ductal"),
-#'   term = c("hormone activity", "secretion", "secretion"), n_genes = c(6, 9, 3), padj = c(1e-7, 1e-4, 0.02)
+#'   term = c("hormone activity", "secretion", "secretion"),
+#'   n_genes = c(6, 9, 3), padj = c(1e-7, 1e-4, 0.02)
 #' )
 #' plot_enrichment(found)
 #' @export

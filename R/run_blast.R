@@ -336,8 +336,12 @@ search_database <- function(sequences, engine, version, cache, run) {
     command <- switch(engine,
       diamond = c("diamond", "makedb", "--in", fasta, "--db", out, "--threads", run$threads),
       mmseqs2 = c("mmseqs", "createdb", fasta, out, "--dbtype", if (type == "prot") 1 else 2, "-v", 1),
-      # makeblastdb and the searches take a path with a blank for two: they run in its folder.
-      blast = c("makeblastdb", "-in", "sequences.fasta", "-dbtype", type, "-out", "database", "-title", "samap")
+      # makeblastdb and the searches take a path with a blank for two: they run in its folder. Version 4, since the
+      # index of version 5 maps 3 GB into memory, which not every machine grants.
+      blast = c(
+        "makeblastdb", "-in", "sequences.fasta", "-dbtype", type, "-out", "database", "-title", "samap",
+        "-blastdb_version", "4"
+      )
     )
     if (engine == "blast") file.copy(fasta, folder)
     run_command(command, folder, folder, paste("database of", engine), run)

@@ -4,7 +4,7 @@
 //!
 //! Memory is counted term by term, as the steps allocate it: what is held while a phase runs, plus what it works with. Work is
 //! counted in operations of dense products and in bytes that are moved; divided by the [`Rates`] of the machine it gives the
-//! floor, and that times a recorded factor the time to expect, which is rough (other data, other iterations). The formulas
+//! floor, and that times a factor the time to expect, which is rough (see `docs/performance.md`). The formulas
 //! are in docs/performance.md, against what was measured.
 
 mod available;

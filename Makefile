@@ -15,7 +15,8 @@ THREADS ?= 2
 SIZES ?= 4000 12000 36000
 PHASE_SIZES ?= 1000 2000 4000 8000
 REFERENCE_SIZES ?= pancreas 12000 36000
-# How the scaling series gives the counts to samap(): memory (matrices) or h5ad (paths; for what does not fit into R).
+# How the scaling series gives the counts to samap(): memory (matrices), h5ad (paths; for what does not fit into R), or disk (paths, and
+# expression on disk, too).
 INPUT ?= memory
 SECONDS ?= 60
 
@@ -118,7 +119,7 @@ bench-reference: bench-programs ## side by side with sc-samap 3.0.1, about an ho
 	@R_LIBS="$(LIBRARY)" benches/reference/run.sh "$(SAMAP_TARGET_DIR)/release/generate" --runs $(RUNS) --threads $(THREADS) \
 	  --sizes $(REFERENCE_SIZES)
 
-bench-scale: bench-programs ## the scaling series; table and plot in benches/ (SIZES="4000 12000 36000" INPUT=memory THREADS=2)
+bench-scale: bench-programs ## the scaling series; table and plot in benches/ (SIZES="4000 12000 36000" INPUT=memory THREADS=2 FRESH=1)
 	@tools/install-deps.sh build
 	@tools/install-package.sh release "$(LIBRARY)"
 	@R_LIBS="$(LIBRARY)" Rscript benches/scale/run.R "$(SAMAP_TARGET_DIR)/release" $(INPUT) $(THREADS) $(SIZES)

@@ -20,7 +20,7 @@
 #' @export
 cell_scores <- function(sm, by = NULL, threads = NULL, verbose = TRUE) {
   check_samap(sm)
-  run <- new_run(threads, result_memory(sm), verbose)
+  run <- result_run(sm, threads, verbose)
   own <- if (is.null(by)) {
     whole_species(sm)
   } else {

@@ -55,7 +55,7 @@ cluster_stitched <- function(sm, resolution = 1, seed = 0L, threads = NULL, verb
   check_samap(sm)
   resolution <- check_number(resolution, "resolution", min = 0)
   seed <- check_number(seed, "seed", min = 0, integer = TRUE)
-  run <- new_run(threads, result_memory(sm), verbose)
+  run <- result_run(sm, threads, verbose)
   upper <- Matrix::triu(engine_symmetric(final_pass(sm)$graph, run), 1)
   columns <- rep.int(seq_len(ncol(upper)), diff(upper@p))
   leiden(nrow(sm$cells), list(from = upper@i + 1L, to = columns, weight = upper@x), resolution, seed)

@@ -27,7 +27,7 @@ cluster_markers <- function(sm, by, test = c("tie_corrected", "reference"), thre
   counts <- need_counts(sm)
   labels <- resolve_labels(by, sm$cells, sm$species)
   own <- species_labels(labels, sm$cells, unique(labels$types$species))
-  run <- new_run(threads, result_memory(sm), verbose)
+  run <- result_run(sm, threads, verbose)
   tables <- lapply(names(own), function(id) {
     genes <- sm$genes$gene[sm$genes$species == id]
     find_markers(counts[[id]], sm$sam[[id]]$options$preprocess, genes, own[[id]], id, test, run)
@@ -41,7 +41,7 @@ markers_of_one <- function(fit, by, test, threads, verbose) {
   counts <- need_counts(fit)
   cells <- one_species_cells(fit)
   own <- species_labels(resolve_labels(sole_labels(by), cells, sole_species), cells, sole_species)[[1]]
-  run <- new_run(threads, result_memory(fit), verbose)
+  run <- result_run(fit, threads, verbose)
   markers <- find_markers(counts, fit$options$preprocess, fit$genes$gene, own, sole_species, test, run)
   rownames(markers) <- NULL
   markers[names(markers) != "species"]
@@ -59,10 +59,6 @@ find_markers <- function(counts, preprocess, genes, labels, species, test, run) 
   check_several_types(labels$types, species)
   expression <- engine_expression(counts, preprocess, run, species)$pointer
   marker_table(engine_markers(expression, labels, test, run, species), genes, labels$types, species)
-}
-
-result_memory <- function(x) {
-  if (is.null(x$options$control)) samap_defaults()$memory else x$options$control$memory
 }
 
 check_several_types <- function(types, species) {

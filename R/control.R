@@ -13,10 +13,15 @@
 #' @param n_components Number of components the mapping projects through, per species.
 #' @param wscale Scale the refined correlation of two genes by their SAM weights.
 #' @param correlation_memory Bytes; the refinement holds the smoothed expression of all homologous genes at once if it
-#'   is estimated to take less than this, and streams it in tiles otherwise.
+#'   is estimated to take less than this and than `memory`, and streams it in tiles otherwise.
 #' @param memory Budget of every working set that grows with the number of cells: a number of bytes, or a string with a
 #'   unit such as `"512MB"`, `"8GB"` or `"1.5 GiB"` (kB, MB, GB and TB are powers of 1000; KiB, MiB, GiB and TiB of
 #'   1024). Chunks are cut to fit it; it changes memory and time, never a result. Data and results come on top.
+#' @param on_disk Keep the normalised expression of each species in a file instead of in memory: `TRUE` (in R's
+#'   temporary folder) or the path of a folder on a disk with more room. The file has 6 bytes per count other than 0 while
+#'   counts are read and about 4 afterwards, has no name, and is gone with the run, however that ends. Results are the
+#'   same bits; the run is somewhat slower. With counts in `.h5ad` files nothing that grows with the counts is held in
+#'   memory. A folder that is itself in memory (tmpfs) gains nothing, which a warning says.
 #' @param exact_limit Largest number of cells that `knn = "auto"` searches exactly.
 #' @param probe Share of the lists of the inverted file that are searched per cell (`knn = "ivf"`).
 #' @param hnsw_m,hnsw_ef_construction,hnsw_ef Connections per layer, and candidates held while building and searching
@@ -28,13 +33,14 @@
 #'   repeated run goes on from there. A result is taken only where the counts, all options and the version of the engine
 #'   are the same; [run_info()] says so. Files in it may be deleted at any time. `NULL`: none.
 #'
-#' @return A list of class `samap_control`. An unusable value is an error of class `samap_error_argument`.
+#' @return A list of class `samap_control`. An unusable value is an error of class `samap_error_argument`; a disk without
+#'   room for the expression is one of class `samap_error_disk` when the run meets it.
 #' @examples
 #' samap_control(keep_iterations = TRUE, memory = "4GB")
 #' @export
 samap_control <- function(expansion = c("bfs", "nearest", "matrix_power"), max_neighborhood = Inf,
                           pca_solver = c("auto", "exact", "lanczos", "randomized"), n_components = 300L,
-                          wscale = FALSE, correlation_memory = 2e9, memory = 2^30,
+                          wscale = FALSE, correlation_memory = 2e9, memory = 2^30, on_disk = FALSE,
                           exact_limit = 50000L, probe = 0.1,
                           hnsw_m = 48L, hnsw_ef_construction = 200L, hnsw_ef = 200L,
                           keep_iterations = FALSE, keep_counts = TRUE, cache = NULL) {
@@ -46,6 +52,7 @@ samap_control <- function(expansion = c("bfs", "nearest", "matrix_power"), max_n
     wscale = check_flag(wscale, "wscale"),
     correlation_memory = check_number(correlation_memory, "correlation_memory", min = 0, infinite = TRUE),
     memory = memory_bytes(memory),
+    on_disk = check_on_disk(on_disk),
     exact_limit = check_number(exact_limit, "exact_limit", min = 0, integer = TRUE),
     probe = check_number(probe, "probe", min = 0, max = 1),
     hnsw_m = check_number(hnsw_m, "hnsw_m", min = 2, max = 256, integer = TRUE),
@@ -56,6 +63,20 @@ samap_control <- function(expansion = c("bfs", "nearest", "matrix_power"), max_n
     cache = if (!is.null(cache)) check_string(cache, "cache")
   )
   structure(control, class = "samap_control")
+}
+
+check_on_disk <- function(on_disk) {
+  if (!is.character(on_disk)) {
+    return(check_flag(on_disk, "on_disk"))
+  }
+  folder <- check_string(on_disk, "on_disk")
+  if (!dir.exists(folder)) {
+    samap_abort(
+      "argument", "`on_disk` must be TRUE, FALSE or the path of a folder.", argument = "on_disk",
+      found = paste0("There is no folder ", folder, ".")
+    )
+  }
+  normalizePath(folder)
 }
 
 # Bytes from a number, or from a string such as "8GB".
@@ -86,7 +107,7 @@ knn_methods <- c("auto", "exact", "ivf", "hnsw")
 #' functions that make tables have the same values (a test asserts it).
 #'
 #' @return A named list of named lists, one per step (`preprocess`, `sam`, `knn`, `loadings`, `mapping`, `umap`,
-#'   `gene_pairs`, `enrichment`, `substitutions`, `cell_type_triangles`, `gene_triangles`), and `memory` in bytes.
+#'   `gene_pairs`, `enrichment`, `substitutions`, `cell_type_triangles`, `gene_triangles`), `memory` in bytes, and `on_disk`.
 #' @examples
 #' samap_defaults()$mapping$n_iterations
 #' @export

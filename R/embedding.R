@@ -50,7 +50,7 @@ run_umap <- function(sm, min_dist = 0.1, n_epochs = NULL, init = "spectral", see
                      threads = NULL, verbose = TRUE) {
   check_result(sm)
   options <- umap_options(min_dist, n_epochs, init, seed)
-  run <- new_run(threads, result_memory(sm), verbose)
+  run <- result_run(sm, threads, verbose)
   sm <- lay_out(sm, options, run)
   sm$timings <- rbind(sm$timings, run_phases(run))
   sm$choices <- unique(rbind(sm$choices, run_choices(run)))

@@ -21,14 +21,14 @@ engine_saved_sam <- function(path) {
 
 # document: see write_h5ad.R.
 engine_write <- function(path, document, run) {
-  run_job(write_start(path, document, run$threads, run$memory), run, "h5ad")
+  run_job(write_start(path, document, run$folder, run$threads, run$memory), run, "h5ad")
   invisible()
 }
 
 # Opaque handle of the normalised expression, with the mean and variance of every gene, whether the gene filter kept it,
 # and the numbers of cells and genes without counts. counts: a dgCMatrix, or a source that stays out of R.
 engine_expression <- function(counts, preprocess, run, label) {
-  run_job(expression_start(counts, preprocess, run$threads, run$memory), run, label, label)
+  run_job(expression_start(counts, preprocess, run$folder, run$threads, run$memory), run, label, label)
 }
 
 engine_sam <- function(expression, sam, knn, run, label) {

@@ -153,7 +153,7 @@ functional_enrichment <- function(sm, by, annotation, per = c("type", "match"), 
     pairs <- gene_pairs(sm, by, min_weight = min_weight, ..., threads = threads, verbose = verbose)
   }
   check_columns(pairs, c(type_columns, "gene_a", "gene_b"), "pairs")
-  run <- new_run(threads, result_memory(sm), verbose)
+  run <- result_run(sm, threads, verbose)
   hits <- linking_genes(sm, pairs, per, side)
   candidates <- candidate_genes(sm, universe, hits, min_weight)
   # Types that share a universe are tested together.

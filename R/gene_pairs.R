@@ -47,7 +47,7 @@ gene_pairs <- function(sm, by, types = NULL, min_score = 0.1, min_weight = 0.2, 
   wanted <- wanted_types(types, labels, sm$species)
   own <- species_labels(labels, sm$cells, sm$species)
   warn_single_types(own)
-  run <- new_run(threads, result_memory(sm), verbose)
+  run <- result_run(sm, threads, verbose)
   pass <- final_pass(sm)
   scores <- engine_alignment(pass$graph, own, pass$k, 0, run)
   if (!is.null(wanted)) scores <- among_types(scores, wanted, own)

@@ -1,16 +1,34 @@
 # Long work runs on a thread of the engine. R starts it, polls it, draws its progress, and cancels it when it is left
 # early.
 
-# What the calls of one run share: settings of the engine, and the record of what it did.
-new_run <- function(threads = NULL, memory = samap_defaults()$memory, verbose = TRUE) {
+# What the calls of one run share: settings of the engine, and the record of what it did. on_disk: as in samap_control().
+new_run <- function(threads = NULL, memory = samap_defaults()$memory, verbose = TRUE, on_disk = FALSE) {
   run <- new.env(parent = emptyenv())
   run$threads <- resolve_threads(threads)
   run$memory <- as.double(memory)
   run$backend <- "cpu"
+  run$folder <- expression_folder(on_disk)
   run$verbose <- check_flag(verbose, "verbose") && !isTRUE(getOption("knitr.in.progress"))
   run$phases <- list()
   run$choices <- list()
   run
+}
+
+# A run on a result, with the memory and the place for the expression that the result was made with.
+result_run <- function(x, threads = NULL, verbose = FALSE) {
+  on_disk <- x$options$control$on_disk
+  # The folder may have been one of another machine.
+  if (is.character(on_disk) && !dir.exists(on_disk)) on_disk <- TRUE
+  new_run(threads, result_memory(x), verbose, on_disk)
+}
+
+result_memory <- function(x) {
+  if (is.null(x$options$control)) samap_defaults()$memory else x$options$control$memory
+}
+
+# Where expression is kept while the engine needs it: a folder, or NULL for memory.
+expression_folder <- function(on_disk) {
+  if (is.character(on_disk)) path.expand(on_disk) else if (isTRUE(on_disk)) tempdir(check = TRUE)
 }
 
 # species: whose data the job works on, for its errors.

@@ -70,7 +70,7 @@ plan_phases <- function(inputs, settings, umap, from, run, measured) {
   options <- list(
     sam = with_options(samap_defaults()$sam, pca_solver = settings$control$pca_solver), knn = settings$knn,
     loadings = settings$loadings, mapping = settings$mapping, umap = if (umap) umap_options(),
-    edges = sum(inputs$homology$edges$matched)
+    edges = sum(inputs$homology$edges$matched), on_disk = !isFALSE(settings$control$on_disk)
   )
   engine_plan(sizes, options, measured, run)
 }
@@ -120,7 +120,7 @@ check_memory <- function(inputs, settings, umap, from, run) {
   }
   remedy <- paste0(
     "`samap_plan()` says which phase needs most. Lower `samap_control(max_neighborhood =)` or `n_components`, set ",
-    "`keep_counts = FALSE`, or map fewer cells."
+    "`on_disk = TRUE` or `keep_counts = FALSE`, or map fewer cells."
   )
   if (memory$resident + needed > hopeless * memory$total) {
     samap_abort(

@@ -19,7 +19,7 @@
 #' @export
 plot_convergence <- function(sm, by = NULL, threads = NULL, verbose = FALSE) {
   check_samap(sm)
-  run <- new_run(threads, result_memory(sm), verbose)
+  run <- result_run(sm, threads, verbose)
   values <- rbind(pass_alignment(sm, run), pass_changes(sm, run), if (!is.null(by)) pass_scores(sm, by))
   values$measure <- factor(values$measure, unique(values$measure))
   values <- values[order(values$pass), ]

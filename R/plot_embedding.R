@@ -159,7 +159,7 @@ group_labels <- function(cells, split, numbered) {
 
 # Cells with a value, what it is called, and the title of the plot.
 gene_values <- function(sm, cells, gene) {
-  run <- new_run(memory = result_memory(sm), verbose = FALSE)
+  run <- result_run(sm)
   if (inherits(sm, "samap_sam")) {
     gene <- check_string(unname(gene), "gene")
     row <- match(gene, sm$genes$gene)

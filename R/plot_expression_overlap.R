@@ -42,7 +42,7 @@ plot_expression_overlap <- function(sm, genes, average = c("species", "all"), mi
       remedy = paste0("For example `c(", sm$species[[1]], " = \"...\", ", sm$species[[2]], " = \"...\")`.")
     )
   }
-  found <- overlap_of(sm, genes, options, new_run(threads, result_memory(sm), verbose))
+  found <- overlap_of(sm, genes, options, result_run(sm, threads, verbose))
   names <- c(paste0(genes, " (", names(genes), ")"), "all of them")
   if (length(genes) == 2L) names[[3]] <- "both"
   cells <- data.frame(x = coordinates[, 1], y = coordinates[, 2], row.names = NULL)

@@ -34,7 +34,7 @@ plot_gene_pairs <- function(sm, by, pairs = NULL, n_top = 3, species = NULL, all
   pairs <- top_pairs(drawn_pairs(pairs), species, sm$species, n_top)
   labels <- resolve_labels(by, sm$cells, sm$species)
   sides <- pair_sides(pairs, labels$types, all_types)
-  run <- new_run(threads, result_memory(sm), verbose)
+  run <- result_run(sm, threads, verbose)
   own <- species_labels(labels, sm$cells, sm$species)
   dots <- lapply(sides, function(side) {
     data.frame(species = side$species, gene_in_types(sm, side$species, side$genes, own[[side$species]], run))

@@ -261,7 +261,7 @@ refine_homology <- function(sm, mode = c("pearson", "xi"), thr = 0, wscale = FAL
   check_samap(sm)
   mode <- check_choice(mode, c("pearson", "xi"), "mode")
   counts <- need_counts(sm)
-  run <- new_run(threads, sm$options$control$memory, verbose)
+  run <- result_run(sm, threads, verbose)
   options <- with_options(
     sm$options$mapping, hom_edge_mode = mode,
     hom_edge_thr = check_number(thr, "thr"), wscale = check_flag(wscale, "wscale")

@@ -109,7 +109,7 @@ sam <- function(x,
   )
   check_number(resolution, "resolution", min = 0)
   search <- knn_options(check_choice(knn, knn_methods, "knn"), control)
-  run <- new_run(threads, control$memory, verbose)
+  run <- new_run(threads, control$memory, verbose, control$on_disk)
   atlas <- read_atlas(x, sole_species)
   options["components"] <- list(read_reduction(x, reduction, nrow(atlas$cells)))
   options["batch"] <- list(read_batch(batch, atlas$cells, check_harmony(harmony), reduction))
@@ -118,6 +118,7 @@ sam <- function(x,
   fit$cells[["samap_leiden"]] <- leiden_clusters(fit$neighbor_index, resolution, options$seed)
   fit$options$resolution <- resolution
   fit$options$batch <- batch
+  fit$options$control <- control
   fit$counts <- if (control$keep_counts) atlas$counts
   finish_sam(fit, atlas, run)
 }

@@ -68,7 +68,7 @@
 #'
 #' Errors have the classes `samap_error_<kind>`, all inheriting from `samap_error`, with fields `argument`, `species`,
 #' `found` and `remedy`. Kinds: `argument`, `species`, `shape`, `names`, `missing`, `negative`, `infinite`, `empty`,
-#' `few_cells`, `key`, `memory`, `no_counts`, `no_match`, `different_input`, `device`, `io`, `parse`, `numerical`,
+#' `few_cells`, `key`, `memory`, `disk`, `no_counts`, `no_match`, `different_input`, `device`, `io`, `parse`, `numerical`,
 #' `internal`.
 #' @references
 #' Tarashansky AJ, Musser JM, Khariton M, Li P, Arendt D, Quake SR, Wang B (2021). Mapping single-cell atlases
@@ -100,7 +100,7 @@ samap <- function(atlases, homology,
   check_flag(umap, "umap")
   check_flag(fix_ids, "fix_ids")
   if (!is.null(from)) check_samap(from, "from")
-  run <- new_run(threads, control$memory, verbose)
+  run <- new_run(threads, control$memory, verbose, control$on_disk)
   run$backend <- resolve_backend(backend, run)
   atlases <- read_atlases(atlases)
   species <- names(atlases)

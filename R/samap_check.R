@@ -47,7 +47,7 @@ check_batches <- c("sample", "batch", "donor", "individual", "replicate", "libra
 samap_check <- function(sm, by = NULL, batch = NULL, n_markers = 50L, threads = NULL, verbose = TRUE) {
   check_result(sm)
   n_markers <- check_number(n_markers, "n_markers", min = 1, integer = TRUE)
-  run <- new_run(threads, result_memory(sm), verbose)
+  run <- result_run(sm, threads, verbose)
   single <- inherits(sm, "samap_sam")
   parts <- if (single) sole_part(sm, by) else species_parts(sm, by)
   rows <- quick_checks(parts, batch, run)

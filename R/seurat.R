@@ -100,7 +100,7 @@ as_seurat <- function(sm, threads = NULL, verbose = TRUE) {
   object <- SeuratObject::AddMetaData(object, metadata)
   object[["RNA"]] <- SeuratObject::AddMetaData(object[["RNA"]], features)
   SeuratObject::Idents(object) <- factor(sm$cells$species, sm$species)
-  run <- new_run(threads, result_memory(sm), verbose)
+  run <- result_run(sm, threads, verbose)
   object[["samap"]] <- seurat_graph(engine_symmetric(final_pass(sm)$graph, run), sm$cells$cell)
   if (!is.null(sm$umap)) object[["umap"]] <- seurat_reduction(embedding(sm, "umap"), "umap_", "RNA")
   object[["latent"]] <- seurat_reduction(embedding(sm, "latent"), "latent_", "RNA")

@@ -42,7 +42,7 @@ transfer_labels <- function(sm, from, key, to = NULL, method = c("propagate", "d
     tolerance = check_number(tolerance, "tolerance", min = 0)
   )
   labels <- resolve_labels(setNames(list(key), from), sm$cells, sm$species, "key")
-  run <- new_run(threads, result_memory(sm), verbose)
+  run <- result_run(sm, threads, verbose)
   found <- engine_transfer(
     final_pass(sm)$graph, sm$cells$species == from, labels$id, nrow(labels$types), options, run
   )

@@ -130,7 +130,7 @@ gene_triangles <- function(sm, orthologs = NULL, by = NULL, min_correlation = 0.
   max_pval <- check_number(max_pval, "max_pval", min = 0)
   labels <- if (!is.null(by)) resolve_labels(by, sm$cells, sm$species)
   counts <- if (!is.null(by)) need_counts(sm)
-  run <- new_run(threads, result_memory(sm), verbose)
+  run <- result_run(sm, threads, verbose)
   index <- result_index(sm)
   found <- engine_gene_triangles(correlated_pairs(sm, index), ortholog_index(orthologs, index), options, run)
   found$class[] <- edge_classes[found$class]

@@ -36,7 +36,7 @@ write_h5ad <- function(sm, path, counts = TRUE, compress = TRUE, threads = NULL,
   check_string(path, "path")
   check_flag(counts, "counts")
   check_flag(compress, "compress")
-  run <- new_run(threads, result_memory(sm), verbose)
+  run <- result_run(sm, threads, verbose)
   held <- if (counts) need_counts(sm)
   document <- if (inherits(sm, "samap_sam")) sam_document(sm, held) else samap_document(sm, held)
   document$compress <- compress

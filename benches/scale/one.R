@@ -2,7 +2,7 @@
 #
 # Usage: Rscript one.R DATA HOMOLOGY OUT THREADS INPUT
 # DATA: folder that `generate` made. HOMOLOGY: homology.rds of export_data.R. INPUT: "h5ad" (paths are given to samap(), which
-# reads them) or "memory" (matrices in R). OUT receives phases.csv, plan.csv and summary.csv.
+# reads them), "disk" (the same, and expression stays on disk) or "memory" (matrices in R). OUT receives phases.csv, plan.csv and summary.csv.
 
 source(file.path("benches", "data.R"))
 arguments <- commandArgs(trailingOnly = TRUE)
@@ -10,16 +10,16 @@ data <- arguments[[1]]
 homology <- readRDS(arguments[[2]])
 out <- arguments[[3]]
 threads <- as.integer(arguments[[4]])
-input <- match.arg(arguments[[5]], c("h5ad", "memory"))
+input <- match.arg(arguments[[5]], c("h5ad", "memory", "disk"))
 dir.create(out, recursive = TRUE, showWarnings = FALSE)
 library(samap)
 
 ids <- c(human = "human", mouse = "mouse")
-atlases <- switch(input,
-  h5ad = lapply(ids, function(species) file.path(data, paste0(species, ".h5ad"))),
-  memory = lapply(ids, function(species) read_plain(data, species))
-)
-planned <- samap_plan(atlases, homology, keys = "cell_type", umap = TRUE, threads = threads)
+atlases <- lapply(ids, function(species) {
+  if (input == "memory") read_plain(data, species) else file.path(data, paste0(species, ".h5ad"))
+})
+control <- samap_control(on_disk = input == "disk")
+planned <- samap_plan(atlases, homology, keys = "cell_type", umap = TRUE, threads = threads, control = control)
 utils::write.csv(planned, file.path(out, "plan.csv"), row.names = FALSE)
 planned <- planned[planned$phase != "umap", ]
 
@@ -27,7 +27,9 @@ timed <- function(work) {
   seconds <- system.time(value <- work)[["elapsed"]]
   list(value = value, seconds = seconds)
 }
-mapped <- timed(samap(atlases, homology, keys = "cell_type", umap = FALSE, threads = threads, verbose = FALSE))
+mapped <- timed(
+  samap(atlases, homology, keys = "cell_type", umap = FALSE, threads = threads, control = control, verbose = FALSE)
+)
 sm <- mapped$value
 mapping_peak <- peak_memory()
 scores <- timed(alignment_scores(sm, by = "cell_type"))

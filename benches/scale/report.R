@@ -62,7 +62,7 @@ phase_table <- function(phases, floors) {
 
 footnote <- function(totals, threads, rates) {
   c(
-    paste0("Seconds are from ", if (totals$input[[1]] == "h5ad") "the h5ad files" else "counts in memory",
+    paste0("Seconds are from ", c(memory = "counts in memory", h5ad = "the h5ad files", disk = "the h5ad files, with expression on disk,")[[totals$input[[1]]]],
       " to scores and gene pairs; the phases of all species and passes are summed. Peak memory is that of the whole R"),
     "process up to the end of `samap()`. Exponents are slopes of the logarithms over all sizes. One run each, every size in a",
     "process of its own; what `samap_plan()` said before is beside it. The floor of a phase at the largest size is its work divided",

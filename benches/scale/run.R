@@ -1,15 +1,26 @@
 # The scaling series: Rscript benches/scale/run.R PROGRAMS INPUT THREADS SIZE...
-# PROGRAMS: the folder of the built benchmark programs. Makes the atlases (kept in build/bench-scale), runs each size in a process of its
-# own, fits the exponents, and writes scaling.csv, scaling.png and the section "scaling" of benches/RESULTS.md.
+# PROGRAMS: the folder of the built benchmark programs. INPUT: "memory", "h5ad" or "disk" (see one.R). Makes the atlases (kept in
+# build/bench-scale), runs each size in a process of its own, fits the exponents, and writes scaling.csv, scaling.png and the section
+# "scaling" of benches/RESULTS.md. A size that was run before by the same sources, with the same input and threads, keeps its result,
+# so that a series can be made in several goes; FRESH=1 in the environment runs all of them again.
 
 source(file.path("benches", "data.R"))
 source(file.path("benches", "scale", "report.R"))
 arguments <- commandArgs(trailingOnly = TRUE)
 programs <- arguments[[1]]
-input <- match.arg(arguments[[2]], c("h5ad", "memory"))
+input <- match.arg(arguments[[2]], c("h5ad", "memory", "disk"))
 threads <- as.integer(arguments[[3]])
 sizes <- sort(as.integer(arguments[-(1:3)]))
 folder <- file.path("build", "bench-scale")
+fresh <- Sys.getenv("FRESH") %in% "1"
+
+# What a result depends on besides the size: all that is compiled or interpreted, and the settings.
+sources <- c(
+  list.files("R", full.names = TRUE), list.files(file.path("src", "rust"), "[.](rs|toml|lock|cu)$", full.names = TRUE, recursive = TRUE),
+  list.files(file.path("benches", "src"), full.names = TRUE, recursive = TRUE),
+  file.path("benches", c("data.R", "scale/one.R"))
+)
+key <- c(input, threads, paste(sources, tools::md5sum(sources)))
 
 execute <- function(command, ...) {
   status <- system2(command, shQuote(c(...)))
@@ -18,8 +29,14 @@ execute <- function(command, ...) {
 
 source_data <- file.path(folder, "pancreas")
 execute("Rscript", "--vanilla", file.path("benches", "reference", "export_data.R"), source_data)
-kind <- c(h5ad = "h5ad", memory = "plain")[[input]]
+kind <- c(h5ad = "h5ad", disk = "h5ad", memory = "plain")[[input]]
 for (size in format(sizes, scientific = FALSE, trim = TRUE)) {
+  out <- file.path(folder, paste0("result-", size))
+  made_with <- file.path(out, "key.txt")
+  if (!fresh && file.exists(made_with) && identical(readLines(made_with), key)) {
+    message(size, " cells: kept from before (FRESH=1 runs them again)")
+    next
+  }
   data <- file.path(folder, paste0(size, "-", kind))
   complete <- file.path(data, "complete")
   if (!file.exists(complete)) {
@@ -28,9 +45,10 @@ for (size in format(sizes, scientific = FALSE, trim = TRUE)) {
     file.create(complete)
   }
   message("running ", size, " cells")
-  out <- file.path(folder, paste0("result-", size))
+  unlink(out, recursive = TRUE)
   execute("Rscript", "--vanilla", file.path("benches", "scale", "one.R"), data, file.path(source_data, "homology.rds"), out,
     threads, input)
+  writeLines(key, made_with)
 }
 Sys.setenv(RAYON_NUM_THREADS = threads)
 rates <- system2(file.path(programs, "machine"), stdout = TRUE)

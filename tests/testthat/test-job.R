@@ -10,7 +10,7 @@ test_that("an error of the engine is a classed condition with its parts", {
 
 test_that("a cancelled job has no result, and no harm is done", {
   counts <- planted_atlas(1)$counts
-  job <- rust_value(expression_start(counts, samap_defaults()$preprocess, 1L, 2^30))
+  job <- rust_value(expression_start(counts, samap_defaults()$preprocess, NULL, 1L, 2^30))
   job_cancel(job)
   job_cancel(job)
   expect_true(job_poll(job)$done)

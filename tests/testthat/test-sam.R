@@ -81,6 +81,7 @@ test_that("formals agree with the engine's defaults", {
   expect_identical(eval(formals(gene_triangles)$classes), defaults$gene_triangles$classes)
   agree(transfer_labels, defaults$transfer)
   expect_equal(eval(formals(samap_control)$memory), defaults$memory)
+  expect_equal(formals(samap_control)$on_disk, defaults$on_disk)
   expect_equal(first(samap, "knn"), defaults$knn$method)
 })
 

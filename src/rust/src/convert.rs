@@ -9,6 +9,7 @@ use samap_core::knn::Neighbours;
 use samap_core::sparse::{Expression, Graph};
 use samap_core::{Error as CoreError, Result};
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 /// A named list from R with typed access; errors carry the name of the element.
 pub struct Fields(HashMap<&'static str, Robj>);
@@ -77,6 +78,14 @@ impl Fields {
     pub fn indices(&self, name: &str, limit: usize) -> Result<Vec<u32>> {
         indices(name, self.get(name)?, limit)
     }
+}
+
+/// A folder; `None` for NULL.
+pub fn folder(name: &str, object: &Robj) -> Result<Option<PathBuf>> {
+    if object.is_null() {
+        return Ok(None);
+    }
+    object.as_str().map(|path| Some(PathBuf::from(path))).ok_or_else(|| wrong(name, "NULL or the path of a folder"))
 }
 
 /// R's 1-based indices as 0-based ones, all below `limit`.

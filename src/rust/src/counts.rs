@@ -49,8 +49,8 @@ impl Counts {
     /// The counts, cells × genes.
     pub fn read(&self, ctx: &Context) -> Result<Expression> {
         match self {
-            Counts::Matrix(slots) => slots.expression("counts"),
-            Counts::Samples(_, genes) => read_counts(&self.samples(), *genes, ctx),
+            Counts::Matrix(slots) if ctx.folder().is_none() => slots.expression("counts"),
+            _ => read_counts(&self.samples(), self.genes(), ctx),
         }
     }
 

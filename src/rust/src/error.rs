@@ -48,8 +48,19 @@ pub fn describe(error: &CoreError) -> List {
             let message = format!("{} cannot be used.", path.display());
             parts(message, None, Some(&"This build of samap has no HDF5.".to_owned()), Some(&remedy))
         }
+        CoreError::Disk { folder, bytes, free } => {
+            let left = free.map_or("less".to_owned(), megabytes);
+            let found = format!("A file there needs {}; free: {left}.", megabytes(*bytes));
+            let remedy = "Free some space, or name a folder on a larger disk: `samap_control(on_disk = \"folder\")`.";
+            let message = format!("There is too little room in {} for the expression.", folder.display());
+            parts(message, Some(&"control".to_owned()), Some(&found), Some(&remedy.to_owned()))
+        }
         _ => parts(error.to_string(), None, None, None),
     }
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{} MB", bytes.div_ceil(1 << 20))
 }
 
 /// A sentence of what begins with the dataset it is about.

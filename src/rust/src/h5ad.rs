@@ -1,6 +1,6 @@
 //! AnnData files: the description of what there is in one, and writing one.
 
-use crate::convert::{Fields, graph_from_r, matrix_to_r, neighbours_to_r};
+use crate::convert::{Fields, folder, graph_from_r, matrix_to_r, neighbours_to_r};
 use crate::counts::{Counts, FORMATS};
 use crate::error::{interface, outcome, wrong};
 use crate::job::{Job, Pack};
@@ -130,9 +130,10 @@ fn parameters_to_r(nodes: Vec<(String, Node)>) -> Result<Robj> {
 
 /// Writes a file: `list()`. `document`: `list(obs, var, graphs, undirected, arrays, uns, counts, compress)` with tables
 /// `list(index, columns)`; graphs (dgCMatrix; `undirected`: the larger weight of both directions is written) and arrays
-/// (matrix) named by their places; and the counts of every species.
+/// (matrix) named by their places; and the counts of every species. `files`: as for
+/// `expression_start`.
 #[extendr]
-fn write_start(path: String, document: Robj, threads: i32, memory: f64) -> Robj {
+fn write_start(path: String, document: Robj, files: Robj, threads: i32, memory: f64) -> Robj {
     outcome(|| {
         let fields = Fields::of("document", &document)?;
         let counts: Vec<Counts> =
@@ -148,7 +149,7 @@ fn write_start(path: String, document: Robj, threads: i32, memory: f64) -> Robj 
         let (obs, var) = (table(&fields, "obs")?, table(&fields, "var")?);
         let uns = elements(&fields, "uns")?.iter().filter_map(node).collect::<Result<_>>()?;
         let compress = fields.flag("compress")?;
-        Job::start(threads, memory, vec![document.clone()], move |ctx| {
+        Job::start_in(folder("on_disk", &files)?, threads, memory, vec![document.clone()], move |ctx| {
             let undirected = undirected.into_iter().map(|(name, graph)| (name, either_direction(&graph)));
             let graphs = graphs.into_iter().chain(undirected).collect();
             let counts = counts.iter().map(|counts| (counts.samples(), counts.genes())).collect();

@@ -5,6 +5,7 @@ use crate::error::{describe, interface, internal, outcome};
 use extendr_api::prelude::*;
 use samap_core::backend::{Device, Request};
 use samap_core::{Context, Error as CoreError, Result};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -38,7 +39,15 @@ impl Job {
     where
         F: FnOnce(&Context) -> Result<Pack> + Send + 'static,
     {
-        let ctx = Arc::new(Context::new(memory as usize));
+        Job::start_in(None, threads, memory, inputs, work)
+    }
+
+    /// The same, with counts and expression in files in `folder`; `None`: in memory.
+    pub fn start_in<F>(folder: Option<PathBuf>, threads: i32, memory: f64, inputs: Vec<Robj>, work: F) -> Result<Robj>
+    where
+        F: FnOnce(&Context) -> Result<Pack> + Send + 'static,
+    {
+        let ctx = Arc::new(Context::new(memory as usize).with_folder(folder));
         let shared = Arc::clone(&ctx);
         let worker = std::thread::spawn(move || {
             let pool = rayon::ThreadPoolBuilder::new()

@@ -20,7 +20,7 @@ use samap_core::sam::harmony::{Batch, HarmonyOptions};
 use samap_core::sam::preprocess::{Norm, PreprocessOptions, SumNorm};
 use samap_core::sam::run::{SamOptions, Scaling};
 use samap_core::sam::weights::WeightMode;
-use samap_core::{Error, Result};
+use samap_core::{Context, Error, Result};
 
 const NORMS: &[(&str, Norm)] = &[
     ("log", Norm::Log2),
@@ -231,7 +231,8 @@ fn samap_defaults_() -> Robj {
             cell_type_triangles = type_triangle_defaults(),
             gene_triangles = gene_triangle_defaults(),
             transfer = transfer_defaults(),
-            memory = DEFAULT_MEMORY as f64
+            memory = DEFAULT_MEMORY as f64,
+            on_disk = Context::default().folder().is_some()
         )
         .into())
     })

@@ -11,7 +11,7 @@ use samap_core::plan::{AtlasSize, PlannedPhase, Rates, Settings, memory, plan};
 
 /// Plans a run: `data.frame(species, phase, bytes, floor, seconds)`; species are numbers (0: all), times are NaN unless the
 /// machine is `measured` first. `species`: list of `list(cells, genes, stored, homologous, groups, fitted, neighborhood_size,
-/// neigh_from_keys)`; `settings`: `list(sam, knn, loadings, mapping, umap, edges)`, `umap` being NULL for no layout.
+/// neigh_from_keys)`; `settings`: `list(sam, knn, loadings, mapping, umap, edges, on_disk)`, `umap` being NULL for no layout.
 #[extendr]
 fn plan_start(species: Robj, settings: Robj, measured: bool, threads: i32, memory: f64) -> Robj {
     outcome(|| {
@@ -58,6 +58,7 @@ fn settings_of(
         epochs: epochs.unwrap_or(0),
         threads: threads.max(1) as usize,
         memory: memory as usize,
+        on_disk: fields.flag("on_disk")?,
     })
 }
 

@@ -1,6 +1,6 @@
 //! Preprocessing, SAM and the loadings of one species.
 
-use crate::convert::{indices_to_r, matrix_from_r, matrix_to_r, neighbours_to_r, rows_to_r};
+use crate::convert::{folder, indices_to_r, matrix_from_r, matrix_to_r, neighbours_to_r, rows_to_r};
 use crate::counts::Counts;
 use crate::error::{outcome, wrong};
 use crate::job::{Job, Pack};
@@ -25,13 +25,13 @@ pub fn held<T: Clone + 'static>(argument: &str, object: &Robj) -> Result<T> {
 }
 
 /// Preprocesses counts (a dgCMatrix, genes × cells, or what stays out of R): `list(pointer, means, variances, kept,
-/// empty_cells, empty_genes)`.
+/// empty_cells, empty_genes)`. `files`: NULL, or the folder for the files that hold the expression instead of memory.
 #[extendr]
-fn expression_start(counts: Robj, preprocess_options: Robj, threads: i32, memory: f64) -> Robj {
+fn expression_start(counts: Robj, preprocess_options: Robj, files: Robj, threads: i32, memory: f64) -> Robj {
     outcome(|| {
         let source = Counts::of(&counts)?;
         let options = options::preprocess(&preprocess_options)?;
-        Job::start(threads, memory, vec![counts.clone()], move |ctx| {
+        Job::start_in(folder("on_disk", &files)?, threads, memory, vec![counts.clone()], move |ctx| {
             let read = source.read(ctx)?;
             let (empty_cells, empty_genes) = read.empty();
             let done = ctx.phase("preprocess", 1, || preprocess::preprocess(read, &options, ctx))?;

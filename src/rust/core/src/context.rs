@@ -1,7 +1,9 @@
 //! What a long computation shares with its caller: a cancel flag, progress, the record of phases and of automatic choices,
 //! and the budget for working sets.
 
+use crate::sparse::mapped;
 use crate::{Error, Result};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -44,7 +46,11 @@ pub struct Context {
     total: AtomicU64,
     log: Mutex<Log>,
     memory: usize,
+    folder: Option<PathBuf>,
 }
+
+/// Share of the budget that pages of mapped files may take while a phase runs.
+pub const MAPPED_SHARE: usize = 16;
 
 /// Budget of working sets unless told otherwise: 1 GiB.
 pub const DEFAULT_MEMORY: usize = 1 << 30;
@@ -64,7 +70,18 @@ impl Context {
             total: AtomicU64::new(0),
             log: Mutex::new(Log::default()),
             memory,
+            folder: None,
         }
+    }
+
+    /// The same, with a folder for the files that hold counts and expression; `None`: these stay in memory.
+    pub fn with_folder(self, folder: Option<PathBuf>) -> Self {
+        Context { folder, ..self }
+    }
+
+    /// Where counts and expression are kept in files, if they are.
+    pub fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
     }
 
     fn log(&self) -> MutexGuard<'_, Log> {
@@ -94,7 +111,11 @@ impl Context {
         self.done.store(0, Ordering::Relaxed);
         self.total.store(total as u64, Ordering::Relaxed);
         let start = Instant::now();
-        let out = work()?;
+        let out = if self.folder.is_some() || mapped::any() {
+            mapped::while_bounded(self.memory / MAPPED_SHARE, work)?
+        } else {
+            work()?
+        };
         let record =
             PhaseRecord { name: name.to_owned(), seconds: start.elapsed().as_secs_f64(), peak_bytes: peak_memory() };
         self.log().phases.push(record);

@@ -83,6 +83,16 @@ pub enum Error {
         /// How much was asked for.
         bytes: usize,
     },
+    /// More room on a disk than there is.
+    #[error("{} has no room for a file of {bytes} bytes", .folder.display())]
+    Disk {
+        /// The folder of the file.
+        folder: PathBuf,
+        /// How much was asked for.
+        bytes: u64,
+        /// How much there is, where the system tells.
+        free: Option<u64>,
+    },
     /// A device that cannot be used.
     #[error("the device \"{device}\" cannot be used: {reason}")]
     Device {
@@ -141,6 +151,7 @@ impl Error {
             Error::Dataset { kind, .. } => kind,
             Error::NoHdf5 { .. } => "no_hdf5",
             Error::Memory { .. } => "memory",
+            Error::Disk { .. } => "disk",
             Error::Device { .. } => "device",
             Error::Numerical { .. } => "numerical",
             Error::Cancelled => "cancelled",

@@ -61,6 +61,9 @@ fn every_layout_of_anndata_and_cell_ranger_has_the_same_counts() {
         let file = describe(name, None);
         assert_eq!((file.counts.cells, file.counts.genes), (CELLS, GENES), "{name}");
         assert_eq!(read(&file).unwrap(), truth, "{name}");
+        let on_disk = Context::default().with_folder(Some(std::env::temp_dir()));
+        let sample = Sample { source: Source::File(file.counts.clone()), genes: None };
+        assert_eq!(read_counts(&[sample], GENES, &on_disk).unwrap(), truth, "{name}, on disk");
         assert_eq!((&*file.gene_names[59], file.fractional, &file.passed_over), ("gene59", 0.0, &None), "{name}");
     }
 }

@@ -198,7 +198,7 @@ mod tests {
             }
             pointers.push(columns.len());
         }
-        Expression::Narrow(Csr::<u16>::new((dense.len(), genes), pointers, columns, values))
+        Expression::Narrow(Csr::<u16>::new((dense.len(), genes), pointers, columns.into(), values.into()))
     }
 
     /// z from Mann and Whitney's count of wins, with ranks and variance by all pairs and all values.

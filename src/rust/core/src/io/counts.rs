@@ -1,9 +1,10 @@
 //! Counts of one species from wherever they are: matrices in memory and HDF5 files, one sample after the other, genes joined
 //! by name beforehand. In: samples, each with the joint gene of its own genes. Out: one [`Expression`], cells × genes, which
-//! is all that is ever held: files are read in blocks.
+//! is all that is ever held: files are read in blocks. Its entries lie in memory, or, where the context names a folder, in
+//! files there.
 
 use crate::io::h5ad::{self, CountsFile};
-use crate::sparse::{Column, Csr, Expression, RowBuilder};
+use crate::sparse::{Column, Csr, Expression, RowBuilder, mapped};
 use crate::{Context, Error, Result};
 use std::borrow::Cow;
 
@@ -72,9 +73,15 @@ impl Sample<'_> {
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::Dataset`] and [`Error::NoHdf5`] for files, also for one that is not as it was described;
-/// [`Error::Argument`] for a matrix; [`Error::Memory`]; [`Error::Cancelled`].
+/// [`Error::Argument`] for a matrix; [`Error::Memory`] or [`Error::Disk`]; [`Error::Cancelled`].
 pub fn read_counts(samples: &[Sample], genes: usize, ctx: &Context) -> Result<Expression> {
     let stored = samples.iter().map(Sample::stored).sum();
+    if let Some(folder) = ctx.folder().filter(|folder| mapped::is_in_memory(folder)) {
+        ctx.warn(format!(
+            "files in {} are themselves in memory (tmpfs): `on_disk` saves none there; name a folder on a disk",
+            folder.display()
+        ));
+    }
     ctx.phase("read", stored, || {
         if genes < 1 << 16 {
             Ok(Expression::Narrow(assemble(samples, genes, stored, ctx)?))
@@ -86,7 +93,7 @@ pub fn read_counts(samples: &[Sample], genes: usize, ctx: &Context) -> Result<Ex
 
 fn assemble<C: Column>(samples: &[Sample], genes: usize, stored: usize, ctx: &Context) -> Result<Csr<C>> {
     let cells = samples.iter().map(Sample::cells).sum();
-    let mut rows = RowBuilder::<C>::new(cells, genes, stored)?;
+    let mut rows = RowBuilder::<C>::new(cells, genes, stored, ctx.folder())?;
     for sample in samples {
         let joint = sample.joint(genes)?;
         match &sample.source {

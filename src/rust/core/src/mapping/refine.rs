@@ -156,10 +156,11 @@ fn capacity(species: &Cells, edges: &[(u32, u32)], genes: usize, options: &Refin
         EdgeMode::Xi => species.offsets[species.offsets.len() - 1],
     };
     let need = bytes_per_gene.saturating_mul(genes);
-    let fits = need <= options.memory;
+    let most = options.memory.min(ctx.memory());
+    let fits = need <= most;
     let (chosen, all) = if fits { ("dense", genes) } else { ("streamed", ctx.memory() / bytes_per_gene.max(1)) };
     let compared = if fits { "at most" } else { "more than" };
-    let reason = format!("{genes} genes need {need} bytes at a time, {compared} {}", options.memory);
+    let reason = format!("{genes} genes need {need} bytes at a time, {compared} {most}");
     ctx.choose("refinement", chosen, reason);
     all.min(genes.div_ceil(options.n_gene_chunks.max(1))).max(2)
 }

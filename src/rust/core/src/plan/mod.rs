@@ -57,6 +57,8 @@ pub struct Settings {
     pub threads: usize,
     /// Budget of working sets in bytes.
     pub memory: usize,
+    /// Whether expression is kept in files.
+    pub on_disk: bool,
 }
 
 /// The phases of a run in their order; without `rates` their memory alone.

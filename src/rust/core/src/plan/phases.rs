@@ -3,6 +3,7 @@
 
 use super::ledger::{Ledger, Work};
 use super::{AtlasSize, Settings};
+use crate::context::MAPPED_SHARE;
 use crate::knn::{KnnOptions, Method};
 use crate::linalg::pca::{EXACT_LIMIT, PcaSolver};
 use crate::mapping::Expansion;
@@ -27,6 +28,9 @@ const LEAST_VECTORS: f64 = 640.0;
 const ROOM: f64 = 1.6;
 /// Queries and database rows in a tile of an exact search.
 const TILE: f64 = 384.0;
+/// Share of the memory budget that sections of neighbourhoods take: half of its entries, which are counted as 32 bytes each, in both
+/// orientations (8 bytes), and as many partners (16 bytes).
+const SECTIONS: f64 = 0.375;
 /// Bytes of a number in single and in double precision, and of an index.
 const SINGLE: f64 = 4.0;
 const DOUBLE: f64 = 8.0;
@@ -77,19 +81,24 @@ impl Size {
 /// The phases of one species: preprocessing, SAM, loadings.
 pub(super) fn species(ledger: &mut Ledger, species: usize, atlas: &AtlasSize, settings: &Settings) {
     let size = Size::of(atlas);
-    preprocess(ledger, species, &size);
+    preprocess(ledger, species, &size, settings);
     if !atlas.fitted {
         sam(ledger, species, &size, settings);
     }
     loadings(ledger, species, &size, settings);
 }
 
-/// Counts are copied (columns, and values once more while they are checked), transformed in place and compacted.
-fn preprocess(ledger: &mut Ledger, species: usize, size: &Size) {
-    let working = size.z * (size.entry + SINGLE) + 48.0 * size.n + 2.0 * BLOCKS * DOUBLE * size.g;
+/// Counts are copied (columns, and values once more while they are checked), transformed in place and compacted. Where they lie
+/// in files only the pages in use are in memory.
+fn preprocess(ledger: &mut Ledger, species: usize, size: &Size, settings: &Settings) {
+    let pages = settings.memory as f64 / MAPPED_SHARE as f64;
+    let held = |in_memory: f64, in_files: f64| if settings.on_disk { pages.min(in_files) } else { in_memory };
+    let counts = held(size.z * (size.entry + SINGLE), size.z * size.entry);
+    let working = counts + 48.0 * size.n + 2.0 * BLOCKS * DOUBLE * size.g;
     let work = Work { moved: size.z * (12.0 + size.entry) + size.left * size.entry, ..Work::default() };
     ledger.phase(Some(species), "preprocess", working, &[(work, factor::PREPROCESS)]);
-    ledger.hold(size.left * size.entry + DOUBLE * size.n);
+    let left = size.left * size.entry;
+    ledger.hold(held(left, left) + DOUBLE * size.n);
 }
 
 /// Principal components, neighbours and dispersions in turn; of an iteration only the last coordinates are kept.
@@ -327,7 +336,7 @@ fn mutual(ledger: &mut Ledger, joint: &Joint, settings: &Settings, pass: usize) 
     let rows = joint.cells * (2.0 * ROW + joint.k * PAIR);
     let stitching = joint.edges * (PAIR + EDGE) + joint.cells * (ROW + joint.k * EDGE);
     let all: f64 = joint.reached.iter().map(|reached| 2.0 * reached * INDEX).sum();
-    let sections = if all > held_neighbourhoods(joint, settings) { settings.memory as f64 } else { 0.0 };
+    let sections = if all > held_neighbourhoods(joint, settings) { SECTIONS * settings.memory as f64 } else { 0.0 };
     let making = blocks * largest / joint.cells.max(1.0) + scratch + rows + sections;
     let working = blocks + 16.0 * joint.cells + making.max(stitching);
     let correlated = if settings.mapping.scale_edges_by_corr { 2.0 * candidates * joint.width } else { 0.0 };

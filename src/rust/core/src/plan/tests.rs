@@ -16,6 +16,7 @@ fn settings() -> Settings {
         epochs: 200,
         threads: 2,
         memory: 1 << 30,
+        on_disk: false,
     }
 }
 
@@ -55,6 +56,10 @@ fn what_takes_more_is_planned_with_more() {
     for other in [&uncapped, &wider] {
         assert!(peak(&plan(&[atlas(20_000), atlas(20_000)], other, Some(RATES))) > peak(&base));
     }
+    let on_disk = plan(&[atlas(20_000), atlas(20_000)], &Settings { on_disk: true, ..settings() }, Some(RATES));
+    // 20 000 x 1 700 counts of which six bytes each, for six in ten of them, are not held any more; pages in use are.
+    let held = 2.0 * (20_000.0 * 1_700.0 * 0.6 * 6.0 - (1 << 30) as f64 / 16.0);
+    assert!(peak(&base) - peak(&on_disk) > 0.9 * held, "{} {}", peak(&base), peak(&on_disk));
     let fast = Rates { single: 2e11, double: 1e11, copy: 4e10 };
     let twice = plan(&[atlas(20_000), atlas(20_000)], &settings(), Some(fast));
     for (slow, fast) in base.iter().zip(&twice) {

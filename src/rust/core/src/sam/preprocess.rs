@@ -1,11 +1,10 @@
 //! Preprocessing of counts (cells × genes): normalisation by cell or gene, transformation, thresholds, moments per gene.
-//! The entries are changed and compacted in place. All arithmetic on entries is `f32` in the order the reference uses,
+//! The entries are changed and compacted in place, in memory or in their files. All arithmetic on entries is `f32` in the order the reference uses,
 //! because the last bit decides ties in the rank tests; sums are made in `f64`.
 
-use crate::sparse::{Column, Csr, Expression};
+use crate::sparse::{Buffer, Column, Csr, Expression};
 use crate::{Context, Error, Result, with_expression};
 use rayon::prelude::*;
-use sprs::CsMatI;
 
 /// What the counts of a cell or gene are scaled to.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -132,10 +131,17 @@ fn check(options: &PreprocessOptions) -> Result<()> {
 }
 
 /// A CSR matrix taken apart.
-struct Parts<C> {
+struct Parts<C: Column> {
     pointers: Vec<usize>,
-    columns: Vec<C>,
-    values: Vec<f32>,
+    columns: Buffer<C>,
+    values: Buffer<f32>,
+}
+
+/// What the entries are multiplied by.
+enum Factors {
+    None,
+    Cells(Vec<f32>),
+    Genes(Vec<f32>),
 }
 
 fn transform<C: Column>(
@@ -148,21 +154,18 @@ fn transform<C: Column>(
     let (pointers, columns, values) = matrix.into_raw_storage();
     let mut parts = Parts { pointers, columns, values };
     let residuals = match options.norm {
-        Norm::Multinomial => Some(parts.residuals(g)),
+        Norm::Multinomial => Some(parts.residuals(g, ctx)?),
         _ => None,
     };
-    parts.normalise(options, g);
-    ctx.check()?;
-    parts.apply_norm(options);
+    let factors = parts.factors(options, g);
+    parts.apply(&factors, options, ctx)?;
     let kept = parts.kept(options, n, g);
-    let residuals =
-        residuals.map(|values| Parts { pointers: parts.pointers.clone(), columns: parts.columns.clone(), values });
-    parts.compact(&kept);
+    parts.compact(&kept)?;
     let transformed = wrap(parts.into_matrix(n, g)?);
     let (expression, dispersion_expression) = match residuals {
         None => (transformed, None),
         Some(mut residuals) => {
-            residuals.compact(&kept);
+            residuals.compact(&kept)?;
             (wrap(residuals.into_matrix(n, g)?), Some(transformed))
         }
     };
@@ -180,30 +183,34 @@ impl<C: Column> Parts<C> {
 
     fn gene_sums(&self, genes: usize) -> Vec<f32> {
         let mut sums = vec![0.0f64; genes];
-        self.columns.iter().zip(&self.values).for_each(|(c, &x)| sums[c.index()] += f64::from(x));
+        self.columns.iter().zip(self.values.iter()).for_each(|(c, &x)| sums[c.index()] += f64::from(x));
         sums.into_iter().map(|sum| sum as f32).collect()
     }
 
     /// Calls `f(cell, columns, values)` for every cell.
-    fn par_cells(&mut self, f: impl Fn(usize, &[C], &mut [f32]) + Sync) {
-        let mut rest = self.values.as_mut_slice();
+    fn par_cells(&mut self, ctx: &Context, f: impl Fn(usize, &[C], &mut [f32]) + Sync) -> Result<()> {
+        let mut rest = &mut *self.values;
         let mut rows = Vec::with_capacity(self.pointers.len() - 1);
         for w in self.pointers.windows(2) {
             let (row, tail) = rest.split_at_mut(w[1] - w[0]);
             rows.push((&self.columns[w[0]..w[1]], row));
             rest = tail;
         }
-        rows.into_par_iter().enumerate().for_each(|(cell, (columns, values))| f(cell, columns, values));
+        rows.into_par_iter().enumerate().try_for_each(|(cell, (columns, values))| {
+            ctx.check()?;
+            f(cell, columns, values);
+            Ok(())
+        })
     }
 
     /// Pearson residuals (x − n_i p_j) / √(n_i p_j − (n_i p_j)² / n_i), n_i the total of cell i, p_j the share of gene j.
-    fn residuals(&mut self, genes: usize) -> Vec<f32> {
+    fn residuals(&self, genes: usize, ctx: &Context) -> Result<Self> {
         let cells = self.cell_sums();
         let total = self.values.iter().map(|&x| f64::from(x)).sum::<f64>() as f32;
         let shares: Vec<f32> = self.gene_sums(genes).into_iter().map(|sum| sum / total).collect();
-        let mut out =
-            Parts { pointers: self.pointers.clone(), columns: self.columns.clone(), values: self.values.clone() };
-        out.par_cells(|cell, columns, values| {
+        let (columns, values) = (self.columns.duplicate()?, self.values.duplicate()?);
+        let mut out = Parts { pointers: self.pointers.clone(), columns, values };
+        out.par_cells(ctx, |cell, columns, values| {
             let inverse = 1.0 / cells[cell];
             for (column, x) in columns.iter().zip(values) {
                 let expected = cells[cell] * shares[column.index()];
@@ -211,43 +218,41 @@ impl<C: Column> Parts<C> {
                 // A gene that holds all counts of the data, or a stored zero, has no variance to measure with.
                 *x = if variance > 0.0 { (*x - expected) / variance.sqrt() } else { 0.0 };
             }
-        });
-        out.values
+        })?;
+        Ok(out)
     }
 
-    /// count · fl(fl(1 / total) · target).
-    fn normalise(&mut self, options: &PreprocessOptions, genes: usize) {
-        let multinomial = options.norm == Norm::Multinomial;
+    /// What brings the totals of cells or genes to what they are to be: fl(fl(1 / total) · target).
+    fn factors(&self, options: &PreprocessOptions, genes: usize) -> Factors {
+        let scale = |sums: Vec<f32>, target: f32| sums.into_iter().map(|sum| factor(sum, target)).collect();
         match options.sum_norm {
-            SumNorm::None if !multinomial => {}
+            SumNorm::None if options.norm != Norm::Multinomial => Factors::None,
             SumNorm::GeneMedian => {
                 let sums = self.gene_sums(genes);
                 let target = median(sums.iter().copied().filter(|&sum| sum > 0.0).collect());
-                let factors: Vec<f32> = sums.into_iter().map(|sum| factor(sum, target)).collect();
-                self.par_cells(|_, columns, values| {
-                    columns.iter().zip(values).for_each(|(c, x)| *x *= factors[c.index()]);
-                });
+                Factors::Genes(scale(sums, target))
             }
-            SumNorm::Total(total) => self.scale_cells(|_| total as f32),
-            SumNorm::None | SumNorm::CellMedian => self.scale_cells(|sums| median(sums.to_vec())),
+            SumNorm::Total(total) => Factors::Cells(scale(self.cell_sums(), total as f32)),
+            SumNorm::None | SumNorm::CellMedian => {
+                let sums = self.cell_sums();
+                let target = median(sums.clone());
+                Factors::Cells(scale(sums, target))
+            }
         }
     }
 
-    fn scale_cells(&mut self, target: impl Fn(&[f32]) -> f32) {
-        let sums = self.cell_sums();
-        let target = target(&sums);
-        self.par_cells(|cell, _, values| {
-            let factor = factor(sums[cell], target);
-            values.iter_mut().for_each(|x| *x *= factor);
-        });
-    }
-
-    fn apply_norm(&mut self, options: &PreprocessOptions) {
+    /// Multiplies and transforms every entry; what is small becomes 0.
+    fn apply(&mut self, factors: &Factors, options: &PreprocessOptions, ctx: &Context) -> Result<()> {
         let (div, least) = (options.div as f32, options.min_expression as f32);
         let norm = options.norm;
-        self.par_cells(|_, _, values| {
-            for value in values {
-                let x = *value / div;
+        self.par_cells(ctx, |cell, columns, values| {
+            for (column, value) in columns.iter().zip(values) {
+                let x = match factors {
+                    Factors::None => *value,
+                    Factors::Cells(factors) => *value * factors[cell],
+                    Factors::Genes(factors) => *value * factors[column.index()],
+                };
+                let x = x / div;
                 let y = match norm {
                     Norm::Log2 | Norm::Multinomial => (x + 1.0).log2(),
                     Norm::Ftt => x.sqrt() + (x + 1.0).sqrt() - 1.0,
@@ -256,7 +261,7 @@ impl<C: Column> Parts<C> {
                 };
                 *value = if y <= least { 0.0 } else { y };
             }
-        });
+        })
     }
 
     /// Genes whose share of cells lies within the thresholds. Entries that `min_expression` zeroed still count.
@@ -276,27 +281,26 @@ impl<C: Column> Parts<C> {
     }
 
     /// Removes zeros and genes that are not kept, in place.
-    fn compact(&mut self, kept: &[bool]) {
+    fn compact(&mut self, kept: &[bool]) -> Result<()> {
+        let (columns, values) = (&mut *self.columns, &mut *self.values);
         let (mut write, mut read) = (0, 0);
         for pointer in &mut self.pointers[1..] {
             while read < *pointer {
-                if self.values[read] != 0.0 && kept[self.columns[read].index()] {
-                    self.values[write] = self.values[read];
-                    self.columns[write] = self.columns[read];
+                if values[read] != 0.0 && kept[columns[read].index()] {
+                    values[write] = values[read];
+                    columns[write] = columns[read];
                     write += 1;
                 }
                 read += 1;
             }
             *pointer = write;
         }
-        self.values.truncate(write);
-        self.columns.truncate(write);
-        self.values.shrink_to_fit();
-        self.columns.shrink_to_fit();
+        self.values.shorten(write)?;
+        self.columns.shorten(write)
     }
 
     fn into_matrix(self, cells: usize, genes: usize) -> Result<Csr<C>> {
-        CsMatI::try_new((cells, genes), self.pointers, self.columns, self.values)
+        Csr::try_new((cells, genes), self.pointers, self.columns, self.values)
             .map_err(|(_, _, _, error)| Error::Numerical { operation: "preprocessing", reason: error.to_string() })
     }
 }

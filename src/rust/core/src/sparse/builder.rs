@@ -1,10 +1,10 @@
 //! A cells × genes matrix built row by row, from parts that may name their genes otherwise. In: entries (gene, count) of
 //! one cell after the other. Out: an [`Expression`] whose rows ascend. Memory is taken once, for the announced size.
 
-use super::{Column, Csr};
+use super::{Buffer, Column, Csr};
 use crate::{Error, Result};
-use sprs::CsMatI;
 use std::ops::Range;
+use std::path::Path;
 
 /// Why an entry or a row cannot be used, as the end of a sentence.
 pub type Flaw = String;
@@ -13,26 +13,23 @@ pub type Flaw = String;
 pub struct RowBuilder<C: Column> {
     genes: usize,
     pointers: Vec<usize>,
-    columns: Vec<C>,
-    values: Vec<f32>,
+    columns: Buffer<C>,
+    values: Buffer<f32>,
     ascending: bool,
 }
 
 impl<C: Column> RowBuilder<C> {
-    /// Room for `cells` rows with `stored` entries.
+    /// Room for `cells` rows with `stored` entries: in memory, or in files in `folder`.
     ///
     /// # Errors
-    /// [`Error::Memory`] if there is not that much.
-    pub fn new(cells: usize, genes: usize, stored: usize) -> Result<Self> {
+    /// [`Error::Memory`] or [`Error::Disk`] if there is not that much, [`Error::Io`] for files.
+    pub fn new(cells: usize, genes: usize, stored: usize, folder: Option<&Path>) -> Result<Self> {
         let mut pointers = Vec::new();
-        let (mut columns, mut values) = (Vec::new(), Vec::new());
-        let bytes = stored * (size_of::<C>() + size_of::<f32>()) + cells * size_of::<usize>();
         pointers
             .try_reserve_exact(cells + 1)
-            .and_then(|()| columns.try_reserve_exact(stored))
-            .and_then(|()| values.try_reserve_exact(stored))
-            .map_err(|_| Error::Memory { what: "the matrix of counts", bytes })?;
+            .map_err(|_| Error::Memory { what: "the matrix of counts", bytes: cells * size_of::<usize>() })?;
         pointers.push(0);
+        let (columns, values) = (Buffer::with_room(stored, folder)?, Buffer::with_room(stored, folder)?);
         Ok(RowBuilder { genes, pointers, columns, values, ascending: true })
     }
 
@@ -44,7 +41,7 @@ impl<C: Column> RowBuilder<C> {
     /// Adds an entry to the row under construction.
     ///
     /// # Errors
-    /// A gene outside of the matrix; a count that is negative or no finite number.
+    /// A gene outside of the matrix; a count that is negative or no finite number; more entries than a file has room for.
     #[inline]
     pub fn push(&mut self, gene: usize, value: f64) -> std::result::Result<(), Flaw> {
         if gene >= self.genes {
@@ -54,9 +51,8 @@ impl<C: Column> RowBuilder<C> {
         if self.columns.len() > start && self.columns[self.columns.len() - 1].index() >= gene {
             self.ascending = false;
         }
-        self.columns.push(C::from_usize(gene));
-        self.values.push(count(value)?);
-        Ok(())
+        let value = count(value)?;
+        if self.columns.push(C::from_usize(gene)) && self.values.push(value) { Ok(()) } else { Err(no_room()) }
     }
 
     /// Ends a row; sorts it where it has to be.
@@ -76,7 +72,7 @@ impl<C: Column> RowBuilder<C> {
     /// Opens as many rows as there are `lengths`, to be filled in any order. Ends with [`RowBuilder::close`].
     ///
     /// # Errors
-    /// [`Error::Memory`].
+    /// [`Error::Memory`]; [`Error::Shape`] for more entries than a file has room for.
     pub fn open(&mut self, lengths: &[usize]) -> Result<Region<'_, C>> {
         let first = self.pointers.len() - 1;
         let mut next = Vec::new();
@@ -88,8 +84,9 @@ impl<C: Column> RowBuilder<C> {
             end += length;
             self.pointers.push(end);
         }
-        self.columns.resize(end, C::from_usize(0));
-        self.values.resize(end, 0.0);
+        if !(self.columns.lengthen(end) && self.values.lengthen(end)) {
+            return Err(Error::shape("reading counts", "as many entries as announced", format!("{end} entries")));
+        }
         let genes = self.genes;
         let ends = &self.pointers[first + 1..];
         Ok(Region { genes, next, ends, columns: &mut self.columns, values: &mut self.values })
@@ -121,7 +118,7 @@ impl<C: Column> RowBuilder<C> {
     /// [`Error::Numerical`], which would be a mistake of ours.
     pub fn finish(self) -> Result<Csr<C>> {
         let shape = (self.cells(), self.genes);
-        CsMatI::try_new(shape, self.pointers, self.columns, self.values)
+        Csr::try_new(shape, self.pointers, self.columns, self.values)
             .map_err(|(_, _, _, error)| Error::Numerical { operation: "reading counts", reason: error.to_string() })
     }
 }
@@ -154,6 +151,10 @@ impl<C: Column> Region<'_, C> {
     }
 }
 
+fn no_room() -> Flaw {
+    "holds more entries than when it was described".to_owned()
+}
+
 /// A count as the engine stores it.
 fn count(value: f64) -> std::result::Result<f32, Flaw> {
     let single = value as f32;
@@ -183,14 +184,14 @@ mod tests {
 
     #[test]
     fn rows_are_sorted_and_checked() {
-        let mut rows = RowBuilder::<u16>::new(3, 4, 5).unwrap();
+        let mut rows = RowBuilder::<u16>::new(3, 4, 5, None).unwrap();
         for (gene, value) in [(3, 1.0), (0, 2.0)] {
             rows.push(gene, value).unwrap();
         }
         rows.end_row().unwrap();
         rows.end_row().unwrap();
         assert!(rows.push(4, 1.0).is_err() && rows.push(0, -1.0).is_err() && rows.push(1, f64::NAN).is_err());
-        let mut rows = RowBuilder::<u16>::new(1, 4, 5).unwrap();
+        let mut rows = RowBuilder::<u16>::new(1, 4, 5, None).unwrap();
         rows.push(2, 1.0).unwrap();
         rows.push(2, 1.0).unwrap();
         assert!(rows.end_row().unwrap_err().contains("twice"));
@@ -198,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_region_is_filled_in_any_order() {
-        let mut rows = RowBuilder::<u32>::new(3, 5, 4).unwrap();
+        let mut rows = RowBuilder::<u32>::new(3, 5, 4, None).unwrap();
         rows.push(1, 7.0).unwrap();
         rows.end_row().unwrap();
         let mut region = rows.open(&[2, 1]).unwrap();

@@ -1,23 +1,28 @@
 //! The sparse types of the engine: graphs (CSR, `f64`) and expression matrices (CSR, `f32`, narrow columns).
 
+mod buffer;
 mod builder;
+pub mod mapped;
 mod symmetric;
 
+pub use buffer::Buffer;
 pub use builder::{Flaw, Region, RowBuilder};
 
 use crate::{Error, Result};
+use bytemuck::Pod;
 use rayon::prelude::*;
-use sprs::{CsMatI, SpIndex};
+use sprs::{CsMatBase, CsMatI, SpIndex};
+use std::ops::Deref;
 pub use symmetric::{components, larger_of_both};
 
 /// A weighted directed graph or any other `f64` matrix: CSR, row = source, columns ascending.
 pub type Graph = CsMatI<f64, u32, usize>;
 
-/// A cells × genes matrix with columns of type `C`.
-pub type Csr<C> = CsMatI<f32, C, usize>;
+/// A cells × genes matrix with columns of type `C`, its entries in memory or in a file.
+pub type Csr<C> = CsMatBase<f32, C, Vec<usize>, Buffer<C>, Buffer<f32>, usize>;
 
 /// Column index of an expression matrix: `u16` below 65 536 genes, else `u32`.
-pub trait Column: SpIndex + Send + Sync + 'static {}
+pub trait Column: SpIndex + Pod + Send + Sync + 'static {}
 impl Column for u16 {}
 impl Column for u32 {}
 
@@ -114,7 +119,7 @@ where
             _ => Err(broken("gene indices are not ascending or lie outside of the matrix".to_owned())),
         })
     })?;
-    let columns = columns.par_iter().map(|c| C::from_usize(c.index_unchecked())).collect();
+    let columns: Vec<C> = columns.par_iter().map(|c| C::from_usize(c.index_unchecked())).collect();
     let values: Vec<f32> = values
         .par_iter()
         .map(|&value| {
@@ -129,7 +134,8 @@ where
         })
         .collect::<Result<_>>()?;
     let cells = pointers.len() - 1;
-    CsMatI::try_new((cells, genes), pointers, columns, values).map_err(|(_, _, _, error)| broken(error.to_string()))
+    Csr::try_new((cells, genes), pointers, columns.into(), values.into())
+        .map_err(|(_, _, _, error)| broken(error.to_string()))
 }
 
 /// A graph from its rows, each a list of (column, weight) with ascending columns.
@@ -174,7 +180,13 @@ pub fn either_direction(graph: &Graph) -> Graph {
 
 /// Columns and values of one row.
 #[inline(always)]
-pub fn row<V, C: SpIndex>(matrix: &CsMatI<V, C, usize>, i: usize) -> (&[C], &[V]) {
+pub fn row<V, C, P, J, D>(matrix: &CsMatBase<V, C, P, J, D, usize>, i: usize) -> (&[C], &[V])
+where
+    C: SpIndex,
+    P: Deref<Target = [usize]>,
+    J: Deref<Target = [C]>,
+    D: Deref<Target = [V]>,
+{
     let range = matrix.indptr().outer_inds_sz(i);
     (&matrix.indices()[range.clone()], &matrix.data()[range])
 }

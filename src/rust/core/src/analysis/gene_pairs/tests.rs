@@ -184,7 +184,7 @@ fn sparse(dense: &[Vec<f32>]) -> Expression {
         }
         pointers.push(columns.len());
     }
-    Expression::Narrow(Csr::<u16>::new((dense.len(), dense[0].len()), pointers, columns, values))
+    Expression::Narrow(Csr::<u16>::new((dense.len(), dense[0].len()), pointers, columns.into(), values.into()))
 }
 
 fn standardised(x: &[f64]) -> Vec<f64> {

@@ -1,7 +1,7 @@
 # Writes the pancreas pair of inst/extdata as plain files, which R, Python and Rust read: Rscript export_data.R FOLDER [CELLS]
 # CELLS: only about that many cells per species, evenly spaced (to try the scripts out).
 
-loadNamespace("Matrix")
+invisible(loadNamespace("Matrix"))
 arguments <- commandArgs(trailingOnly = TRUE)
 folder <- arguments[[1]]
 most <- if (length(arguments) > 1) as.integer(arguments[[2]]) else .Machine$integer.max

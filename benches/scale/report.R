@@ -71,20 +71,35 @@ footnote <- function(totals, threads, rates) {
   )
 }
 
+# Time of the whole run and of its dearest phases, and peak memory beside the planned one, on logarithmic axes.
 scaling_plot <- function(phases, totals) {
+  largest <- phases[phases$cells == max(phases$cells), ]
+  dearest <- utils::head(largest$phase[order(-largest$seconds)], length(phase_colours))
+  phases$phase[!phases$phase %in% dearest] <- "other phases"
+  phases <- stats::aggregate(seconds ~ cells + phase, phases, sum)
+  line <- function(panel, what, cells, value) data.frame(panel = panel, what = what, cells = cells, value = value)
   all <- rbind(
-    data.frame(panel = "time, s", cells = phases$cells, value = phases$seconds, what = phases$phase),
-    data.frame(panel = "time, s", cells = totals$cells, value = totals$seconds, what = "all"),
-    data.frame(panel = "peak memory, MB", cells = totals$cells, value = totals$peak_mb, what = "all")
+    line("time, s", "whole run", totals$cells, totals$seconds),
+    line("time, s", phases$phase, phases$cells, phases$seconds),
+    line("peak memory, MB", "whole run", totals$cells, totals$peak_mb),
+    line("peak memory, MB", "planned", totals$cells, totals$predicted_mb)
   )
   all <- all[all$value > 0, ]
-  all$panel <- factor(all$panel, c("time, s", "peak memory, MB"))
+  all$panel <- factor(all$panel, unique(all$panel))
+  all$what <- factor(all$what, c("whole run", "planned", dearest, "other phases"))
+  colours <- c("black", "grey55", phase_colours[seq_along(dearest)], "grey75")
+  plain <- function(x) vapply(x, format, "", big.mark = " ", scientific = FALSE, trim = TRUE)
   ggplot2::ggplot(all, ggplot2::aes(.data$cells, .data$value, colour = .data$what)) +
     ggplot2::geom_line() +
-    ggplot2::geom_point(size = 1) +
-    ggplot2::scale_x_log10() +
-    ggplot2::scale_y_log10() +
+    ggplot2::geom_point(size = 1.2) +
+    ggplot2::scale_colour_manual(values = stats::setNames(colours, levels(all$what))) +
+    ggplot2::scale_x_log10(labels = plain, breaks = totals$cells) +
+    ggplot2::scale_y_log10(labels = plain) +
     ggplot2::facet_wrap(ggplot2::vars(.data$panel), scales = "free_y") +
     ggplot2::labs(x = "cells", y = NULL, colour = NULL) +
-    ggplot2::theme_minimal(base_size = 10)
+    ggplot2::theme_minimal(base_size = 10) +
+    ggplot2::theme(panel.grid.minor = ggplot2::element_blank())
 }
+
+# Told apart by colour-blind readers, too (Okabe and Ito).
+phase_colours <- c("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")

@@ -18,8 +18,8 @@
 #'   unit such as `"512MB"`, `"8GB"` or `"1.5 GiB"` (kB, MB, GB and TB are powers of 1000; KiB, MiB, GiB and TiB of
 #'   1024). Chunks are cut to fit it; it changes memory and time, never a result. Data and results come on top.
 #' @param on_disk Keep the normalised expression of each species in a file instead of in memory: `TRUE` (in R's
-#'   temporary folder) or the path of a folder on a disk with more room. The file has 6 bytes per count other than 0 while
-#'   counts are read and about 4 afterwards, has no name, and is gone with the run, however that ends. Results are the
+#'   temporary folder) or the path of a folder on a disk with more room. The file has 6 bytes per count other than 0
+#'   while counts are read and about 4 afterwards, has no name, and is gone with the run, however that ends. Results are the
 #'   same bits; the run is somewhat slower. With counts in `.h5ad` files nothing that grows with the counts is held in
 #'   memory. A folder that is itself in memory (tmpfs) gains nothing, which a warning says.
 #' @param exact_limit Largest number of cells that `knn = "auto"` searches exactly.
@@ -33,8 +33,8 @@
 #'   repeated run goes on from there. A result is taken only where the counts, all options and the version of the engine
 #'   are the same; [run_info()] says so. Files in it may be deleted at any time. `NULL`: none.
 #'
-#' @return A list of class `samap_control`. An unusable value is an error of class `samap_error_argument`; a disk without
-#'   room for the expression is one of class `samap_error_disk` when the run meets it.
+#' @return A list of class `samap_control`. An unusable value is an error of class `samap_error_argument`; a disk
+#'   without room for the expression is one of class `samap_error_disk` when the run meets it.
 #' @examples
 #' samap_control(keep_iterations = TRUE, memory = "4GB")
 #' @export
@@ -107,7 +107,8 @@ knn_methods <- c("auto", "exact", "ivf", "hnsw")
 #' functions that make tables have the same values (a test asserts it).
 #'
 #' @return A named list of named lists, one per step (`preprocess`, `sam`, `knn`, `loadings`, `mapping`, `umap`,
-#'   `gene_pairs`, `enrichment`, `substitutions`, `cell_type_triangles`, `gene_triangles`), `memory` in bytes, and `on_disk`.
+#'   `gene_pairs`, `enrichment`, `substitutions`, `cell_type_triangles`, `gene_triangles`), `memory` in bytes, and
+#'   `on_disk`.
 #' @examples
 #' samap_defaults()$mapping$n_iterations
 #' @export

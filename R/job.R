@@ -1,7 +1,8 @@
 # Long work runs on a thread of the engine. R starts it, polls it, draws its progress, and cancels it when it is left
 # early.
 
-# What the calls of one run share: settings of the engine, and the record of what it did. on_disk: as in samap_control().
+# What the calls of one run share: settings of the engine, and the record of what it did. on_disk: as in
+# samap_control().
 new_run <- function(threads = NULL, memory = samap_defaults()$memory, verbose = TRUE, on_disk = FALSE) {
   run <- new.env(parent = emptyenv())
   run$threads <- resolve_threads(threads)

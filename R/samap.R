@@ -68,8 +68,8 @@
 #'
 #' Errors have the classes `samap_error_<kind>`, all inheriting from `samap_error`, with fields `argument`, `species`,
 #' `found` and `remedy`. Kinds: `argument`, `species`, `shape`, `names`, `missing`, `negative`, `infinite`, `empty`,
-#' `few_cells`, `key`, `memory`, `disk`, `no_counts`, `no_match`, `different_input`, `device`, `io`, `parse`, `numerical`,
-#' `internal`.
+#' `few_cells`, `key`, `memory`, `disk`, `no_counts`, `no_match`, `different_input`, `device`, `io`, `parse`,
+#' `numerical`, `internal`.
 #' @references
 #' Tarashansky AJ, Musser JM, Khariton M, Li P, Arendt D, Quake SR, Wang B (2021). Mapping single-cell atlases
 #' throughout Metazoa unravels cell type evolution. *eLife* 10:e66747. \doi{10.7554/eLife.66747}

@@ -21,7 +21,8 @@
 #'   temporary folder) or the path of a folder on a disk with more room. The file has 6 bytes per count other than 0
 #'   while counts are read and about 4 afterwards, has no name, and is gone with the run, however that ends. Results are the
 #'   same bits; the run is somewhat slower. With counts in `.h5ad` files nothing that grows with the counts is held in
-#'   memory. A folder that is itself in memory (tmpfs) gains nothing, which a warning says.
+#'   memory. A folder that is itself in memory (tmpfs) gains nothing, which a warning says; a large
+#'   file whose matrix is stored by gene (CSC) is read slowly.
 #' @param exact_limit Largest number of cells that `knn = "auto"` searches exactly.
 #' @param probe Share of the lists of the inverted file that are searched per cell (`knn = "ivf"`).
 #' @param hnsw_m,hnsw_ef_construction,hnsw_ef Connections per layer, and candidates held while building and searching

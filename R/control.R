@@ -19,8 +19,8 @@
 #'   1024). Chunks are cut to fit it; it changes memory and time, never a result. Data and results come on top.
 #' @param on_disk Keep the normalised expression of each species in a file instead of in memory: `TRUE` (in R's
 #'   temporary folder) or the path of a folder on a disk with more room. The file has 6 bytes per count other than 0
-#'   while counts are read and about 4 afterwards, has no name, and is gone with the run, however that ends. Results are the
-#'   same bits; the run is somewhat slower. With counts in `.h5ad` files nothing that grows with the counts is held in
+#'   while counts are read and about 4 afterwards, has no name, and is gone with the run, however that ends. Results are
+#'   the same bits; the run is somewhat slower. With counts in `.h5ad` files nothing that grows with the counts is held in
 #'   memory. A folder that is itself in memory (tmpfs) gains nothing, which a warning says; a large
 #'   file whose matrix is stored by gene (CSC) is read slowly.
 #' @param exact_limit Largest number of cells that `knn = "auto"` searches exactly.

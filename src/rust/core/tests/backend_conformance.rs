@@ -12,7 +12,6 @@ use pieces::{Pairing, expression, neighbours, points};
 use samap_core::backend::{Backend, Cpu};
 use samap_core::embedding::UmapOptions;
 use samap_core::embedding::layout::Forces;
-use samap_core::homology::{Edge, Gene, HomologyGraph};
 use samap_core::knn::{KnnOptions, Method, Metric, Neighbours};
 use samap_core::linalg::operator::Operator;
 use samap_core::linalg::pca::{PcaSolver, pca};
@@ -20,10 +19,10 @@ use samap_core::linalg::scaled::Scale;
 use samap_core::mapping::cross_knn::neighbour_weights;
 use samap_core::mapping::expand::Pattern;
 use samap_core::mapping::mutual::{Cut, Neighbourhood};
-use samap_core::mapping::{Atlas, EdgeMode, Expansion, Mapping, MappingOptions, run_on};
+use samap_core::mapping::{EdgeMode, Expansion, Mapping, MappingOptions};
 use samap_core::rng::Rng;
 use samap_core::sparse::{Expression, Graph};
-use samap_core::{Context, Error, Result};
+use samap_core::{Context, Error};
 
 fn dense(x: &Expression) -> Array2<f64> {
     samap_core::with_expression!(x, matrix => {

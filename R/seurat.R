@@ -103,7 +103,7 @@ as_seurat <- function(sm, threads = NULL, verbose = TRUE) {
   run <- new_run(threads, result_memory(sm), verbose)
   object[["samap"]] <- seurat_graph(engine_symmetric(final_pass(sm)$graph, run), sm$cells$cell)
   if (!is.null(sm$umap)) object[["umap"]] <- seurat_reduction(embedding(sm, "umap"), "umap_", "RNA")
-  object[["latent"]] <- seurat_reduction(embedding(sm, "latent"), "latent_", "RNA")
+  if (!is.null(sm$latent)) object[["latent"]] <- seurat_reduction(embedding(sm, "latent"), "latent_", "RNA")
   object
 }
 

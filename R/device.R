@@ -1,6 +1,6 @@
 #' Devices the engine can run on
 #'
-#' The processor, and an NVIDIA GPU if there is one that can be used by `samap(backend = "cuda")`. A GPU needs compute
+#' The processor, and an NVIDIA GPU if there is one that can be used by `backend = "cuda"`. A GPU needs compute
 #' capability 7.0, 1 GiB of memory, a driver for CUDA 12.0 or later, and NVRTC 12, CUDA's run-time compiler
 #' (`libnvrtc.so.12`), where the system finds shared libraries. Nothing of CUDA is needed to install the package.
 #'
@@ -13,9 +13,9 @@ samap_devices <- function() {
   as.data.frame(devices_())
 }
 
-# The device a run takes for a `backend`, and why, in its record. A device asked for by name that cannot be used is an
+# The device that `step` takes for a `backend`, and why, in the record of its run. A device asked for by name that cannot be used is an
 # error that says why not.
-resolve_backend <- function(backend, run) {
+resolve_backend <- function(backend, run, step = "samap") {
   backend <- check_choice(backend, c("auto", "cpu", "cuda"), "backend")
   if (backend == "cpu") {
     return("cpu")
@@ -30,6 +30,6 @@ resolve_backend <- function(backend, run) {
     )
   }
   chosen <- if (cuda$available) "cuda" else "cpu"
-  if (backend == "auto") note_choice(run, "samap", "device", chosen, cuda$reason)
+  if (backend == "auto") note_choice(run, step, "device", chosen, cuda$reason)
   chosen
 }

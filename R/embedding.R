@@ -35,6 +35,7 @@ embedding <- function(sm, which = c("umap", "latent")) {
 #' @param n_epochs Number of epochs; `NULL`: 500 up to 10,000 cells, else 200.
 #' @param init Start: `"spectral"`, `"pca"` (first two dimensions of the joint space) or `"random"`.
 #' @param seed Seed of the layout.
+#' @param backend As in [samap()].
 #' @param threads,verbose As in [samap()].
 #' @return `sm` with a new layout, which [embedding()] returns.
 #' @references
@@ -47,10 +48,11 @@ embedding <- function(sm, which = c("umap", "latent")) {
 #' head(embedding(sm))
 #' @export
 run_umap <- function(sm, min_dist = 0.1, n_epochs = NULL, init = "spectral", seed = 0L,
-                     threads = NULL, verbose = TRUE) {
+                     backend = c("auto", "cpu", "cuda"), threads = NULL, verbose = TRUE) {
   check_result(sm)
   options <- umap_options(min_dist, n_epochs, init, seed)
   run <- new_run(threads, result_memory(sm), verbose)
+  run$backend <- resolve_backend(backend, run, "umap")
   sm <- lay_out(sm, options, run)
   sm$timings <- rbind(sm$timings, run_phases(run))
   sm$choices <- unique(rbind(sm$choices, run_choices(run)))

@@ -37,6 +37,11 @@ engine_expression <- function(counts, preprocess, run, label) {
   run_job(expression_start(counts, preprocess, run$threads, run$memory), run, label, label)
 }
 
+# Counts that stay out of R, as a dgCMatrix of genes x cells without dimnames.
+engine_counts <- function(counts, run, label) {
+  run_job(counts_start(counts, run$threads, run$memory), run, label, label)$counts
+}
+
 engine_sam <- function(expression, sam, knn, run, label) {
   run_job(sam_start(expression, sam, knn, run$backend, run$threads, run$memory), run, label, label)
 }

@@ -277,6 +277,7 @@ refined_edges <- function(edges, refined) {
 #' @param mode `"pearson"` or `"xi"` (Chatterjee's coefficient).
 #' @param thr Correlations below this become 0 and are left out.
 #' @param wscale Scale the correlation r of genes with the SAM weights v and w to sqrt(r sqrt(v w)).
+#' @param backend As in [samap()].
 #' @param threads,verbose As in [samap()].
 #' @return Data frame as of [homology_graph()]. Without counts an error of class `samap_error_no_counts`.
 #' @references Chatterjee S (2021). A new coefficient of correlation. *JASA* 116:2009-2022.
@@ -285,11 +286,13 @@ refined_edges <- function(edges, refined) {
 #' sm <- samap(example$atlases, example$homology, umap = FALSE, threads = 1, verbose = FALSE)
 #' head(refine_homology(sm, thr = 0.3, threads = 1, verbose = FALSE))
 #' @export
-refine_homology <- function(sm, mode = c("pearson", "xi"), thr = 0, wscale = FALSE, threads = NULL, verbose = TRUE) {
+refine_homology <- function(sm, mode = c("pearson", "xi"), thr = 0, wscale = FALSE,
+                            backend = c("auto", "cpu", "cuda"), threads = NULL, verbose = TRUE) {
   check_samap(sm)
   mode <- check_choice(mode, c("pearson", "xi"), "mode")
   counts <- need_counts(sm)
   run <- new_run(threads, sm$options$control$memory, verbose)
+  run$backend <- resolve_backend(backend, run, "refinement")
   options <- with_options(
     sm$options$mapping, hom_edge_mode = mode,
     hom_edge_thr = check_number(thr, "thr"), wscale = check_flag(wscale, "wscale")

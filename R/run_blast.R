@@ -331,22 +331,35 @@ search_database <- function(sequences, engine, version, cache, run) {
   version <- gsub("[^A-Za-z0-9.]+", "-", version)
   name <- paste(engine, version, cache_format, sequences$molecule, sequences$hash, sep = "-")
   in_cache(cache, name, "database", function(folder) {
-    out <- file.path(folder, "database")
     type <- if (sequences$molecule == "protein") "prot" else "nucl"
+    if (engine == "blast") {
+      return(blast_database(fasta, type, folder, run))
+    }
+    out <- file.path(folder, "database")
     command <- switch(engine,
       diamond = c("diamond", "makedb", "--in", fasta, "--db", out, "--threads", run$threads),
-      mmseqs2 = c("mmseqs", "createdb", fasta, out, "--dbtype", if (type == "prot") 1 else 2, "-v", 1),
-      # makeblastdb and the searches take a path with a blank for two: they run in its folder. Version 4, since the
-      # index of version 5 maps 3 GB into memory, which not every machine grants.
-      blast = c(
-        "makeblastdb", "-in", "sequences.fasta", "-dbtype", type, "-out", "database", "-title", "samap",
-        "-blastdb_version", "4"
-      )
+      mmseqs2 = c("mmseqs", "createdb", fasta, out, "--dbtype", if (type == "prot") 1 else 2, "-v", 1)
     )
-    if (engine == "blast") file.copy(fasta, folder)
     run_command(command, folder, folder, paste("database of", engine), run)
-    unlink(file.path(folder, c("log.txt", "sequences.fasta")))
+    unlink(file.path(folder, "log.txt"))
   })
+}
+
+# makeblastdb cannot write where the path has a blank, and says so as a "memory map file error": the database is made in
+# a temporary folder. Searches run in the folder of the database and take it by its name alone.
+blast_database <- function(fasta, type, folder, run) {
+  made <- make_folder(tempfile("blast-"))
+  on.exit(unlink(made, recursive = TRUE))
+  copy_files(fasta, made)
+  command <- c("makeblastdb", "-in", "sequences.fasta", "-dbtype", type, "-out", "database", "-title", "samap")
+  run_command(command, made, made, "database of blast", run)
+  copy_files(list.files(made, pattern = "^database", full.names = TRUE), folder)
+}
+
+copy_files <- function(files, folder) {
+  if (!all(file.copy(files, folder))) {
+    samap_abort("io", "Files cannot be copied.", found = paste0("They go into ", quoted(folder), "."))
+  }
 }
 
 # The path of `file` in a folder of the cache, which `make` fills if it is not there. The folder appears when it is

@@ -43,6 +43,7 @@
 #'   `epsilon`, `epsilon_clusters` (relative changes at which it stops).
 #' @param resolution Resolution of the Leiden clusters of the kNN graph (undirected; weight 2 where two cells are
 #'   neighbours of each other, else 1), column `samap_leiden` of the metadata.
+#' @param backend As in [samap()].
 #' @param knn Neighbour search: `"auto"` (exact up to `control$exact_limit` cells), `"exact"`, `"ivf"` or `"hnsw"`.
 #' @param threads Number of threads; `NULL`: `getOption("samap.threads")`, then `RAYON_NUM_THREADS`, then the
 #'   available cores. Results do not depend on it.
@@ -77,8 +78,9 @@ sam <- function(x,
                 distance = c("cosine", "correlation", "euclidean"), scaling = c("StandardScaler", "Normalizer"),
                 npcs = 100L, n_genes = 3000L, weight_pcs = FALSE, sparse_pca = FALSE,
                 weight_mode = c("rms", "dispersion", "variance", "combined"), reduction = NULL, batch = NULL,
-                harmony = list(), resolution = 3, knn = c("auto", "exact", "ivf", "hnsw"), threads = NULL, seed = 0L,
-                control = samap_control(), verbose = TRUE) {
+                harmony = list(), resolution = 3, backend = c("auto", "cpu", "cuda"),
+                knn = c("auto", "exact", "ivf", "hnsw"), threads = NULL, seed = 0L, control = samap_control(),
+                verbose = TRUE) {
   check_control(control)
   defaults <- samap_defaults()
   preprocess <- with_options(
@@ -110,6 +112,7 @@ sam <- function(x,
   check_number(resolution, "resolution", min = 0)
   search <- knn_options(check_choice(knn, knn_methods, "knn"), control)
   run <- new_run(threads, control$memory, verbose)
+  run$backend <- resolve_backend(backend, run, "sam")
   atlas <- read_atlas(x, sole_species)
   options["components"] <- list(read_reduction(x, reduction, nrow(atlas$cells)))
   options["batch"] <- list(read_batch(batch, atlas$cells, check_harmony(harmony), reduction))
@@ -251,7 +254,7 @@ finish_sam <- function(fit, atlas, run) {
   fit$choices <- run_choices(run)
   fit$provenance <- list(
     samap = package_version_string(), r = R.version.string, inputs = atlas_sizes(list(x = atlas)),
-    seed = fit$options$sam$seed, device = "cpu", threads = run$threads
+    seed = fit$options$sam$seed, device = run$backend, threads = run$threads
   )
   structure(fit, class = "samap_sam")
 }

@@ -25,12 +25,12 @@ alternative_experiments <- function(x) {
 
 #' @rdname as_seurat
 #' @export
-as_sce <- function(sm) {
+as_sce <- function(sm, threads = NULL, verbose = TRUE) {
   check_samap(sm)
   rlang::check_installed("SingleCellExperiment", "to make SingleCellExperiment objects.")
   features <- feature_table(sm)
   rownames(features) <- make.unique(feature_names(features), sep = "-")
-  counts <- joined_counts(sm)
+  counts <- joined_counts(sm, new_run(threads, result_memory(sm), verbose))
   dimnames(counts) <- list(rownames(features), sm$cells$cell)
   reductions <- if (!is.null(sm$latent)) list(latent = embedding(sm, "latent")) else list()
   if (!is.null(sm$umap)) reductions <- c(list(UMAP = embedding(sm, "umap")), reductions)
@@ -43,4 +43,4 @@ as_sce <- function(sm) {
 }
 
 #' @exportS3Method Seurat::as.SingleCellExperiment
-as.SingleCellExperiment.samap <- function(x, ...) as_sce(x)
+as.SingleCellExperiment.samap <- function(x, ...) as_sce(x, ...)

@@ -72,7 +72,8 @@ assay_counts <- function(assay) {
 #' `FindClusters(object, graph.name = "samap")` reads one triangle only. The SingleCellExperiment holds it as it is,
 #' directed, in `colPair(object, "samap")`.
 #'
-#' Counts are raw: `Seurat::NormalizeData()` or `scuttle::logNormCounts()` normalise them.
+#' Counts are raw: `Seurat::NormalizeData()` or `scuttle::logNormCounts()` normalise them. Counts that are in files are
+#' read into the object.
 #'
 #' @return `as_seurat()`: a Seurat object with the assay `RNA` (counts), the graph `samap`, and the reductions `umap`
 #'   (if there is a layout) and `latent` (the joint space). The identity of the cells is their species.
@@ -80,7 +81,8 @@ assay_counts <- function(assay) {
 #'   `as_sce()`: a SingleCellExperiment with the assay `counts`, the colPair `samap`, the reducedDims `UMAP` and
 #'   `latent`, and the alignment of the species and the provenance of the run in `metadata(object)$samap`.
 #'
-#'   Without counts, or with counts that stay in files, an error of class `samap_error_no_counts`.
+#'   Without counts an error of class `samap_error_no_counts`; more than a sparse matrix of R holds (2^31 - 1 entries)
+#'   are an error of class `samap_error_memory`.
 #' @seealso [add_samap()] puts results into the objects you already have.
 #' @examplesIf requireNamespace("SeuratObject", quietly = TRUE)
 #' example <- samap_example("pancreas-small")
@@ -92,7 +94,8 @@ as_seurat <- function(sm, threads = NULL, verbose = TRUE) {
   rlang::check_installed("SeuratObject", "to make Seurat objects.")
   features <- feature_table(sm)
   rownames(features) <- make.unique(gsub("[_|]", "-", feature_names(features)), sep = "-")
-  counts <- joined_counts(sm)
+  run <- new_run(threads, result_memory(sm), verbose)
+  counts <- joined_counts(sm, run)
   dimnames(counts) <- list(rownames(features), sm$cells$cell)
   metadata <- output_metadata(sm)
   if (!"orig.ident" %in% names(metadata)) metadata[["orig.ident"]] <- sm$cells$species
@@ -100,7 +103,6 @@ as_seurat <- function(sm, threads = NULL, verbose = TRUE) {
   object <- SeuratObject::AddMetaData(object, metadata)
   object[["RNA"]] <- SeuratObject::AddMetaData(object[["RNA"]], features)
   SeuratObject::Idents(object) <- factor(sm$cells$species, sm$species)
-  run <- new_run(threads, result_memory(sm), verbose)
   object[["samap"]] <- seurat_graph(engine_symmetric(final_pass(sm)$graph, run), sm$cells$cell)
   if (!is.null(sm$umap)) object[["umap"]] <- seurat_reduction(embedding(sm, "umap"), "umap_", "RNA")
   if (!is.null(sm$latent)) object[["latent"]] <- seurat_reduction(embedding(sm, "latent"), "latent_", "RNA")
@@ -131,17 +133,18 @@ feature_table <- function(sm) sm$genes[c("species", "gene", "weight", "matched")
 feature_names <- function(features) paste(features$species, features$gene, sep = "-")
 
 # Genes of all species x cells of all species: a block per species.
-joined_counts <- function(sm) {
-  counts <- need_counts(sm)
-  in_files <- names(counts)[vapply(counts, is_source, logical(1))]
-  if (length(in_files) > 0) {
+joined_counts <- function(sm, run) {
+  counts <- need_counts(sm)[sm$species]
+  entries <- sum(vapply(counts, function(one) if (is_source(one)) one$nonzeros else stored_of(one), double(1)))
+  if (entries > .Machine$integer.max) {
     samap_abort(
-      "no_counts", "Counts that are in files do not become part of an object.", argument = "sm", species = in_files,
-      found = paste0("In files: ", enumerate(quoted(in_files)), "."),
-      remedy = "`write_h5ad()` writes them, `add_samap()` needs none; or map matrices."
+      "memory", "The counts are too many for one sparse matrix of R.", argument = "sm",
+      found = paste0("They have ", count_of(entries, "entry", "entries"), ", and it holds 2^31 - 1."),
+      remedy = "`write_h5ad()` writes them all; `add_samap()` needs none."
     )
   }
-  methods::as(methods::as(Matrix::bdiag(unname(counts[sm$species])), "CsparseMatrix"), "generalMatrix")
+  counts <- Map(function(one, id) if (is_source(one)) engine_counts(one, run, id) else one, counts, sm$species)
+  methods::as(methods::as(Matrix::bdiag(unname(counts)), "CsparseMatrix"), "generalMatrix")
 }
 
 # Metadata of the cells, with their ids as row names.

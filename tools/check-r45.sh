@@ -11,17 +11,20 @@ target=${SAMAP_TARGET_DIR:-$PWD/build/target}-r45
 cargo_home=${CARGO_HOME:-$HOME/.cargo}
 rustup_home=${RUSTUP_HOME:-$HOME/.rustup}
 
+# What cannot be checked has not passed.
 stop() {
   echo "$1" >&2
+  echo "check-r45: 0 passed, 1 failed"
   exit 1
 }
 [ "$(id -u)" = 0 ] || stop "make check-r45 makes a chroot, which needs root: sudo --preserve-env=HOME,PATH make check-r45"
 if ! command -v debootstrap >/dev/null 2>&1; then
   command -v apt-get >/dev/null 2>&1 || stop "debootstrap is needed; install it with your package manager."
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends debootstrap >/dev/null
+  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends debootstrap >/dev/null; } ||
+    stop "debootstrap cannot be installed."
 fi
 
+mkdir -p build
 if [ ! -e "$root/.complete" ]; then
   echo "Making a Debian 13 chroot in $root (some minutes)"
   rm -rf "$root"
@@ -34,7 +37,7 @@ if [ ! -e "$root/.complete" ]; then
   touch "$root/.complete"
 fi
 
-mkdir -p build "$target" "$root/target" "$root$cargo_home" "$root$rustup_home"
+mkdir -p "$target" "$root/target" "$root$cargo_home" "$root$rustup_home"
 rm -rf "$root/samap"
 mkdir -p "$root/samap"
 tar --exclude=./build --exclude=./.git --exclude=./src/rust/target --exclude=./benches/target --exclude=./demo-output -cf - . |
@@ -51,8 +54,14 @@ inside() {
   exec chroot "$root" /usr/bin/env -i HOME=/root TERM="${TERM:-dumb}" LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
     PATH="$cargo_home/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
     CARGO_HOME="$cargo_home" RUSTUP_HOME="$rustup_home" SAMAP_TARGET_DIR=/target SAMAP_CHECK_NAME=check-r45 \
-    bash -c 'cd /samap && tools/install-deps.sh check && exec tools/run-checks.sh'
+    bash -c 'cd /samap && tools/install-deps.sh check || exit 3
+      # Tests that need these packages are skipped without them.
+      Rscript -e "stopifnot(getRversion() >= \"4.5\", packageVersion(\"Seurat\") >= \"5\", packageVersion(\"SingleCellExperiment\") > \"0\")" || exit 3
+      exec tools/run-checks.sh'
 }
 export -f inside
 export root target cargo_home rustup_home
-unshare --mount --propagation private bash -c 'set -euo pipefail; inside'
+status=0
+unshare --mount --propagation private bash -c 'set -euo pipefail; inside' || status=$?
+[ "$status" != 3 ] || stop "The chroot in $root lacks what the check needs (its log is above)."
+exit "$status"

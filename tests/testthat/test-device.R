@@ -44,3 +44,37 @@ test_that("on a GPU, real or emulated, a run agrees with the CPU", {
   info <- run_info(gpu)
   expect_true("transfers" %in% info$what)
 })
+
+test_that("sam(), run_umap() and refine_homology() on a GPU, real or emulated, agree with the CPU", {
+  skip_if_not(samap_devices()$available[[2]], "no GPU: tools/run-cuda-tests.sh runs this on an emulated one")
+  both <- function(work) lapply(c(cpu = "cpu", gpu = "cuda"), work)
+  fits <- both(function(backend) sam(planted_atlas(1)$counts, backend = backend, threads = 1, verbose = FALSE))
+  expect_identical(fits$gpu$provenance$device, "cuda")
+  expect_true("transfers" %in% run_info(fits$gpu)$what)
+  expect_equal(fits$gpu$genes$weight, fits$cpu$genes$weight, tolerance = 1e-3)
+  layouts <- both(function(backend) {
+    run_umap(finished(), n_epochs = 20, backend = backend, threads = 1, verbose = FALSE)
+  })
+  expect_equal(embedding(layouts$gpu), embedding(layouts$cpu), tolerance = 1e-5)
+  expect_true("transfers" %in% run_info(layouts$gpu)$what)
+  refined <- both(function(backend) refine_homology(finished(), backend = backend, threads = 1, verbose = FALSE))
+  expect_equal(refined$gpu, refined$cpu, tolerance = 1e-6)
+})
+
+test_that("steps on their own ask for a device as samap() does", {
+  none <- data.frame(device = c("cpu", "cuda"), available = c(TRUE, FALSE), reason = c("2 cores", "no driver"), memory = NA)
+  sm <- finished()
+  local_mocked(samap_devices = function() none)
+  steps <- list(
+    function(...) sam(planted_atlas(1)$counts, ..., threads = 1, verbose = FALSE),
+    function(...) run_umap(sm, n_epochs = 20, ..., threads = 1, verbose = FALSE),
+    function(...) refine_homology(sm, ..., threads = 1, verbose = FALSE)
+  )
+  for (step in steps) {
+    expect_error(step(backend = "cuda"), "no driver", class = "samap_error_device")
+    expect_error(step(backend = "gpu"), class = "samap_error_argument")
+    expect_identical(step(backend = "cpu")$options, step(backend = "auto")$options)
+  }
+  taken <- function(result) run_info(result)$chosen[run_info(result)$what %in% "device"]
+  expect_identical(taken(steps[[1]](backend = "auto")), "cpu")
+})

@@ -53,6 +53,9 @@ test_that("samap() on files is samap() on matrices, and so is what follows", {
   markers <- function(sm) cluster_markers(sm, "cell_type", threads = 1, verbose = FALSE)
   expect_equal(markers(a)[order(markers(a)$type), -2], markers(b)[order(markers(b)$type), -2], ignore_attr = TRUE)
   expect_identical(refine_homology(a, threads = 1, verbose = FALSE), refine_homology(b, threads = 1, verbose = FALSE))
+  skip_if_not_installed("SingleCellExperiment")
+  counts <- function(sm) SummarizedExperiment::assay(as_sce(sm, threads = 1, verbose = FALSE), "counts")
+  expect_identical(counts(a), counts(b))
 })
 
 test_that("metadata come with their types", {

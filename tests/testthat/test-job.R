@@ -70,20 +70,28 @@ test_that("an error of the engine says whose data it was", {
   expect_identical(error$argument, "x")
 })
 
-test_that("Ctrl-C stops samap() within seconds as an interrupt, and the session goes on", {
-  skip_on_cran()
-  skip_on_os("windows")
-  folder <- withr::local_tempdir()
+# Runs `work` (lines of R that need seconds) in an R process of its own, sends it SIGINT `after` seconds into `phase`, and
+# gives how it ended, and how many seconds later it had, with the class of what sam() makes there afterwards.
+interrupt_in <- function(phase, work, after = 1, frame = parent.frame()) {
+  folder <- withr::local_tempdir(.local_envir = frame)
   script <- file.path(folder, "script.R")
   writeLines(c(
     sprintf("library(samap, lib.loc = %s)", deparse(dirname(system.file(package = "samap")))),
     sprintf("setwd(%s)", deparse(folder)),
-    "data <- samap_example('pancreas')",
-    "writeLines(as.character(Sys.getpid()), 'starting'); file.rename('starting', 'started')",
-    "run <- function() { samap(data$atlases, data$homology, verbose = FALSE); 'finished' }",
-    "end <- tryCatch(run(), interrupt = function(i) 'interrupt')",
+    "poll <- samap:::job_poll",
+    "tell <- function(...) {",
+    "  state <- poll(...)",
+    sprintf("  if (state$phase == %s && !file.exists('started')) {", deparse(phase)),
+    "    writeLines(as.character(Sys.getpid()), 'starting'); file.rename('starting', 'started')",
+    "  }",
+    "  state",
+    "}",
+    "utils::assignInNamespace('job_poll', tell, 'samap')",
     "small <- samap_example('pancreas-small')$atlases$mouse",
-    "writeLines(c(end, class(sam(small, verbose = FALSE))), 'ending'); file.rename('ending', 'ended')"
+    "work <- function() {", work, "'finished' }",
+    "end <- tryCatch(work(), interrupt = function(i) 'interrupt')",
+    "ended <- format(as.numeric(Sys.time()), digits = 15)",
+    "writeLines(c(end, ended, class(sam(small, verbose = FALSE))), 'ending'); file.rename('ending', 'ended')"
   ), script)
   wait_for <- function(file, seconds) {
     start <- proc.time()[["elapsed"]]
@@ -93,7 +101,48 @@ test_that("Ctrl-C stops samap() within seconds as an interrupt, and the session 
   r <- file.path(R.home("bin"), "R")
   system2(r, c("--vanilla", "--slave", "-f", shQuote(script)), wait = FALSE, stdout = FALSE, stderr = FALSE)
   process <- as.integer(wait_for("started", 60))
-  Sys.sleep(1)
+  Sys.sleep(after)
+  sent <- as.numeric(Sys.time())
   tools::pskill(process, tools::SIGINT)
-  expect_identical(wait_for("ended", 20), c("interrupt", "samap_sam"))
+  ended <- wait_for("ended", 60)
+  list(end = ended[[1]], seconds = as.numeric(ended[[2]]) - sent, class = ended[[3]])
+}
+
+expect_interrupted <- function(outcome) {
+  expect_identical(outcome[c("end", "class")], list(end = "interrupt", class = "samap_sam"))
+  expect_lt(outcome$seconds, 3)
+}
+
+# A matrix of 3000 x 3000 whose decomposition takes seconds: so many components are wanted that all are computed.
+large_decomposition <- c(
+  "set.seed(1)",
+  "counts <- Matrix::rsparsematrix(3000, 3000, 0.02, rand.x = function(n) rpois(n, 3) + 1)",
+  "dimnames(counts) <- list(paste0('g', 1:3000), paste0('c', 1:3000))"
+)
+
+test_that("Ctrl-C stops samap() within seconds as an interrupt, and the session goes on", {
+  skip_on_cran()
+  skip_on_os("windows")
+  work <- c("data <- samap_example('pancreas')", "samap(data$atlases, data$homology, verbose = FALSE)")
+  expect_interrupted(interrupt_in("sam", work, after = 0.2))
+})
+
+test_that("Ctrl-C within a factorisation of SAM is not waited out", {
+  skip_on_cran()
+  skip_on_os("windows")
+  work <- c(large_decomposition, "sam(counts, npcs = 500, threads = 2, verbose = FALSE)")
+  expect_interrupted(interrupt_in("sam", work, after = 2))
+})
+
+test_that("Ctrl-C within a factorisation of the loadings is not waited out", {
+  skip_on_cran()
+  skip_on_os("windows")
+  work <- c(
+    large_decomposition,
+    "run <- samap:::new_run(2L, verbose = FALSE)",
+    "held <- samap:::engine_expression(counts, samap_defaults()$preprocess, run, 'x')$pointer",
+    "loadings <- samap:::with_options(samap_defaults()$loadings, n_components = 500, pca_solver = 'exact')",
+    "samap:::engine_loadings(held, rep(1, 3000), NULL, loadings, 0, run, 'x')"
+  )
+  expect_interrupted(interrupt_in("loadings", work, after = 2))
 })

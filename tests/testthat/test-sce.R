@@ -6,7 +6,7 @@ as_experiment <- function(atlas, counts = atlas$counts) {
 
 test_that("a result becomes a SingleCellExperiment with the directed graph", {
   sm <- finished()
-  object <- as_sce(sm)
+  object <- as_sce(sm, threads = 1, verbose = FALSE)
   expect_s4_class(object, "SingleCellExperiment")
   expect_identical(colnames(object), cell_metadata(sm)$cell)
   expect_identical(object$cell_type, cell_metadata(sm)$cell_type)

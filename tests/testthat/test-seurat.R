@@ -27,8 +27,17 @@ test_that("a result becomes a Seurat object with counts, metadata, graph and red
   expect_identical(unname(SeuratObject::Embeddings(object, "umap")), unname(embedding(sm)))
   expect_identical(dim(SeuratObject::Embeddings(object, "latent")), dim(embedding(sm, "latent")))
   expect_error(as_seurat(replace(sm, "counts", list(NULL))), class = "samap_error_no_counts")
+})
+
+test_that("counts that stay out of R are read into the object, unless R has no sparse matrix for so many", {
+  skip_if_not_installed("SeuratObject")
+  sm <- finished()
+  counts_of <- function(sm) assay_counts(as_seurat(sm, threads = 1, verbose = FALSE)[["RNA"]])
+  expected <- counts_of(sm)
   sm$counts$mu <- new_counts(list(list(counts = sm$counts$mu, genes = NULL)), 85)
-  expect_error(as_seurat(sm), "In files: \"mu\"", class = "samap_error_no_counts")
+  expect_identical(counts_of(sm), expected)
+  sm$counts$mu$nonzeros <- 2^31
+  expect_error(as_seurat(sm), "write_h5ad", class = "samap_error_memory")
 })
 
 test_that("species ids and genes with _ stay apart in the feature metadata", {

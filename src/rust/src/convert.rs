@@ -7,7 +7,8 @@ use ndarray::{Array2, ArrayView2};
 use samap_core::analysis::UNLABELLED;
 use samap_core::knn::Neighbours;
 use samap_core::sparse::{Expression, Graph};
-use samap_core::{Error as CoreError, Result};
+use samap_core::{Error as CoreError, Result, with_expression};
+use sprs::SpIndex;
 use std::collections::HashMap;
 
 /// A named list from R with typed access; errors carry the name of the element.
@@ -188,15 +189,36 @@ pub fn graph_to_r(graph: &Graph) -> Result<Robj> {
         ));
     }
     let csc = graph.to_csc();
-    let dim = vec![graph.rows() as i32, graph.cols() as i32];
     let (pointers, rows, values) = csc.into_raw_storage();
+    columns_to_r([graph.rows(), graph.cols()], pointers, rows, values)
+}
+
+/// Counts of cells × genes as a `dgCMatrix` of genes × cells: the rows of the one are the columns of the other.
+///
+/// # Errors
+/// [`CoreError::Argument`] with more entries than a `dgCMatrix` holds.
+pub fn expression_to_r(expression: &Expression) -> Result<Robj> {
+    if expression.stored() > i32::MAX as usize {
+        let found = format!("have {} entries", expression.stored());
+        return Err(CoreError::argument("counts", found, "A dgCMatrix holds at most 2^31 - 1."));
+    }
+    let dim = [expression.genes(), expression.cells()];
+    with_expression!(expression, matrix => {
+        let values = matrix.data().iter().map(|&x| f64::from(x)).collect();
+        let genes = matrix.indices().iter().map(|gene| gene.index() as u32);
+        columns_to_r(dim, matrix.indptr().raw_storage().to_vec(), genes.collect(), values)
+    })
+}
+
+/// A `dgCMatrix` of its columns, which have at most 2^31 - 1 entries.
+fn columns_to_r(dim: [usize; 2], pointers: Vec<usize>, rows: Vec<u32>, values: Vec<f64>) -> Result<Robj> {
     let pointers: Vec<i32> = pointers.into_iter().map(|p| p as i32).collect();
     let rows: Vec<i32> = rows.into_iter().map(|i| i as i32).collect();
     let mut matrix = S4::new("dgCMatrix").map_err(interface)?;
     matrix.set_slot("i", rows).map_err(interface)?;
     matrix.set_slot("p", pointers).map_err(interface)?;
     matrix.set_slot("x", values).map_err(interface)?;
-    matrix.set_slot("Dim", dim).map_err(interface)?;
+    matrix.set_slot("Dim", dim.map(|n| n as i32).to_vec()).map_err(interface)?;
     Ok(matrix.into())
 }
 

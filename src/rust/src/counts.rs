@@ -1,8 +1,9 @@
 //! Counts as R has them: a `dgCMatrix`, read in place, or a source that stays out of R (files, or files and matrices of
 //! several samples).
 
-use crate::convert::{Fields, SparseSlots, indices};
-use crate::error::wrong;
+use crate::convert::{Fields, SparseSlots, expression_to_r, indices};
+use crate::error::{outcome, wrong};
+use crate::job::{Job, Pack};
 use extendr_api::prelude::*;
 use samap_core::io::counts::{MemoryCounts, Sample, Source, read_counts};
 use samap_core::io::h5ad::{CountsFile, Format};
@@ -116,4 +117,21 @@ fn file(fields: &Fields) -> Result<CountsFile> {
         genes,
         stored: fields.count("nonzeros")?,
     })
+}
+
+/// Counts that stay out of R, for R: `list(counts)`, a `dgCMatrix` of genes × cells.
+#[extendr]
+fn counts_start(source: Robj, threads: i32, memory: f64) -> Robj {
+    outcome(|| {
+        let counts = Counts::of(&source)?;
+        Job::start(threads, memory, vec![source.clone()], move |ctx| {
+            let read = counts.read(ctx)?;
+            Ok(Box::new(move || Ok(list!(counts = expression_to_r(&read)?).into())) as Pack)
+        })
+    })
+}
+
+extendr_module! {
+    mod counts;
+    fn counts_start;
 }

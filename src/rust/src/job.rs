@@ -7,16 +7,22 @@ use samap_core::backend::{Device, Request};
 use samap_core::{Context, Error as CoreError, Result};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// Makes the R value of a finished job; runs on R's thread.
 pub type Pack = Box<dyn FnOnce() -> Result<Robj> + Send>;
+
+/// How long a caller waits for a job it cancelled, and how often it looks. What takes longer is a factorisation under way, which
+/// nothing can cut short.
+const PATIENCE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// A computation under way.
 pub struct Job {
     ctx: Arc<Context>,
     worker: Option<JoinHandle<Result<Pack>>>,
     // R objects whose memory the worker reads; released after the worker has ended.
-    _inputs: Vec<Robj>,
+    inputs: Vec<Robj>,
 }
 
 impl Job {
@@ -47,15 +53,23 @@ impl Job {
                 .map_err(|error| CoreError::Numerical { operation: "thread pool", reason: error.to_string() })?;
             pool.install(|| work(&shared))
         });
-        Ok(ExternalPtr::new(Job { ctx, worker: Some(worker), _inputs: inputs }).into())
+        Ok(ExternalPtr::new(Job { ctx, worker: Some(worker), inputs }).into())
     }
 
+    /// Cancels the job and waits until it has ended, for as long as it reads memory of R, else for [`PATIENCE`]: then it ends by
+    /// itself, at its next check, and frees what it owns.
     fn stop(&mut self) {
         self.ctx.cancel();
-        if let Some(worker) = self.worker.take() {
-            // The result of a cancelled job is of no interest, even if it is a panic.
-            drop(worker.join());
+        let Some(worker) = self.worker.take() else { return };
+        let started = Instant::now();
+        while self.inputs.is_empty() && !worker.is_finished() {
+            if started.elapsed() > PATIENCE {
+                return;
+            }
+            std::thread::sleep(PAUSE);
         }
+        // The result of a cancelled job is of no interest, even if it is a panic.
+        drop(worker.join());
     }
 }
 
@@ -78,7 +92,7 @@ fn job_poll(object: Robj) -> Robj {
     list!(done = done, phase = phase, step = step as f64, total = total as f64).into()
 }
 
-/// Asks a job to stop and waits until it has. A job that has ended, or is none, stays as it is.
+/// Asks a job to stop (see [`Job::stop`]). A job that has ended, or is none, stays as it is.
 #[extendr]
 fn job_cancel(object: Robj) {
     if let Ok(mut job) = job(&object) {

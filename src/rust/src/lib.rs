@@ -38,6 +38,7 @@ extendr_module! {
     use cell_scores;
     use cluster;
     use cluster_markers;
+    use counts;
     use device;
     use edge_changes;
     use embedding;

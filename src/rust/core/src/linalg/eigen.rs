@@ -1,7 +1,7 @@
 //! Eigenpairs of symmetric matrices: all of them through faer's divide and conquer, or the leading ones by block Lanczos.
 
 use super::{gemm, lanczos};
-use crate::{Error, Result};
+use crate::{Context, Error, Result};
 use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::evd::tridiag::tridiag_in_place;
@@ -37,24 +37,25 @@ const DEGREE: usize = 4;
 /// the leading pairs are proven small, or the whole matrix is decomposed.
 ///
 /// # Errors
-/// [`Error::Numerical`] when the decomposition fails, e.g. for values that are not finite.
-pub fn leading(a: ArrayView2<f64>, k: usize, seed: u64) -> Result<Eigen> {
+/// [`Error::Numerical`] when the decomposition fails, e.g. for values that are not finite; [`Error::Cancelled`].
+pub fn leading(a: ArrayView2<f64>, k: usize, seed: u64, ctx: &Context) -> Result<Eigen> {
     let n = a.nrows();
     if n > SMALL && FEW * k < n {
-        let found = lanczos::leading(n, &lanczos::Settings::exact(k, seed, n / 2), |block| gemm::product(a, block))?;
+        let settings = lanczos::Settings::exact(k, seed, n / 2);
+        let found = lanczos::leading(n, &settings, ctx, |block| gemm::product(a, block))?;
         if let Some(eigen) = found {
             return Ok(eigen);
         }
     }
-    full(a, k)
+    full(a, k, ctx)
 }
 
 /// The `k` largest eigenpairs of a symmetric matrix (n × n, lower triangle read): A = Q T Qᵀ with T tridiagonal, all
-/// eigenpairs of T, and Q times the k vectors that are wanted.
+/// eigenpairs of T, and Q times the k vectors that are wanted. Cancelling takes effect between those three.
 ///
 /// # Errors
-/// [`Error::Numerical`] when the decomposition fails.
-pub fn full(a: ArrayView2<f64>, k: usize) -> Result<Eigen> {
+/// [`Error::Numerical`] when the decomposition fails; [`Error::Cancelled`].
+pub fn full(a: ArrayView2<f64>, k: usize, ctx: &Context) -> Result<Eigen> {
     let (n, a) = (a.nrows(), gemm::view(a)?);
     let k = k.min(n);
     if n < 2 {
@@ -68,6 +69,7 @@ pub fn full(a: ArrayView2<f64>, k: usize) -> Result<Eigen> {
     let stack = MemStack::new(&mut buffer);
     let (mut reduced, mut reflections) = (Mat::zeros(n, n), Mat::zeros(block, n - 1));
     reduced.copy_from_triangular_lower(a);
+    ctx.check()?;
     tridiag_in_place(reduced.as_mut(), reflections.as_mut(), par, stack, Default::default());
     let (mut diagonal, mut below, mut values) = (Diag::zeros(n), Diag::zeros(n), Diag::zeros(n));
     for i in 0..n {
@@ -75,9 +77,11 @@ pub fn full(a: ArrayView2<f64>, k: usize) -> Result<Eigen> {
         below[i] = if i + 1 < n { reduced[(i + 1, i)] } else { 0.0 };
     }
     let mut vectors = Mat::<f64>::zeros(n, n);
+    ctx.check()?;
     let (main, lower) = (diagonal.as_ref(), below.as_ref());
     tridiagonal_evd(main, lower, values.as_mut(), Some(vectors.as_mut()), par, stack, Default::default())
         .map_err(|error| failed(format!("{error:?} for a {n} × {n} matrix")))?;
+    ctx.check()?;
     // faer sorts ascending.
     let mut leading = vectors.subcols_mut(n - k, k);
     let reflectors = reduced.submatrix(1, 0, n - 1, n - 1);

@@ -5,8 +5,8 @@
 
 use super::eigen::{self, Eigen};
 use super::{gemm, qr};
-use crate::Result;
 use crate::rng::Rng;
+use crate::{Context, Result};
 use ndarray::{Array2, ArrayView2, s};
 
 /// Vectors multiplied at once.
@@ -81,9 +81,9 @@ impl Basis {
     }
 
     /// Eigenpairs of the projected operator, in coordinates of the basis.
-    fn ritz(&self, k: usize) -> Result<Eigen> {
+    fn ritz(&self, k: usize, ctx: &Context) -> Result<Eigen> {
         let projected = self.projected.slice(s![..self.size, ..self.size]).to_owned();
-        eigen::full(projected.view(), k)
+        eigen::full(projected.view(), k, ctx)
     }
 }
 
@@ -91,10 +91,11 @@ impl Basis {
 /// out). `None` when they have not converged in the largest basis, unless approximations will do.
 ///
 /// # Errors
-/// Those of `apply` and of the small decompositions.
+/// Those of `apply` and of the small decompositions; [`crate::Error::Cancelled`] between two blocks.
 pub fn leading(
     n: usize,
     settings: &Settings,
+    ctx: &Context,
     apply: impl Fn(ArrayView2<f64>) -> Result<Array2<f64>>,
 ) -> Result<Option<Eigen>> {
     let (k, b, limit) = (settings.k, settings.block.min(n), settings.limit.min(n));
@@ -102,6 +103,7 @@ pub fn leading(
     let mut next_check = settings.first;
     let mut block = qr::thin(random(n, b, settings.seed).view())?.0;
     while basis.size + b <= limit {
+        ctx.check()?;
         basis.push(&block);
         let mut image = apply(block.view())?;
         let mut coefficients = basis.remove_from(&mut image)?;
@@ -112,7 +114,7 @@ pub fn leading(
         let (mut next, remainder) = qr::thin(image.view())?;
         let last = basis.size + b > limit;
         if basis.size >= next_check || last {
-            let ritz = basis.ritz(k)?;
+            let ritz = basis.ritz(k, ctx)?;
             if converged(&ritz, &remainder, settings.tolerance) || (last && settings.approximate) {
                 let vectors = gemm::product(basis.rows().reversed_axes(), ritz.vectors.view())?;
                 return Ok(Some(Eigen { values: ritz.values, vectors }));

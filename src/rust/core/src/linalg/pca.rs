@@ -82,7 +82,7 @@ fn solve(operator: &impl Operator, k: usize, solver: PcaSolver, seed: u64, keep:
         }
         PcaSolver::Exact | PcaSolver::Auto => {
             let gram = operator.gram()?;
-            let eigen = eigen::leading(gram.view(), k, seed)?;
+            let eigen = eigen::leading(gram.view(), k, seed, ctx)?;
             drop(gram);
             let (u, values) = from_side(operator, eigen)?;
             finish(operator, u, values)
@@ -107,17 +107,15 @@ fn resolve(solver: PcaSolver, cells: usize, genes: usize, ctx: &Context) -> PcaS
 /// Left singular vectors and singular values by Lanczos on the Gram operator of the smaller side.
 fn lanczos_left(operator: &impl Operator, k: usize, seed: u64, ctx: &Context) -> Result<(Array2<f64>, Vec<f64>)> {
     let (n, g) = (operator.rows(), operator.columns());
-    let found = lanczos::leading(n.min(g), &lanczos::Settings::exact(k, seed, n.min(g)), |block| {
-        ctx.check()?;
-        match n <= g {
-            true => operator.apply(operator.apply_transpose(block)?.view()),
-            false => operator.apply_transpose(operator.apply(block)?.view()),
-        }
+    let settings = lanczos::Settings::exact(k, seed, n.min(g));
+    let found = lanczos::leading(n.min(g), &settings, ctx, |block| match n <= g {
+        true => operator.apply(operator.apply_transpose(block)?.view()),
+        false => operator.apply_transpose(operator.apply(block)?.view()),
     })?;
     // A basis of the whole space has no room left to converge in: decompose.
     let eigen = match found {
         Some(eigen) => eigen,
-        None => eigen::full(operator.gram()?.view(), k)?,
+        None => eigen::full(operator.gram()?.view(), k, ctx)?,
     };
     from_side(operator, eigen)
 }

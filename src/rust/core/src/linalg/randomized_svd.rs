@@ -31,13 +31,10 @@ pub fn right(operator: &impl Operator, k: usize, seed: u64, ctx: &Context) -> Re
     let size = (PER_COMPONENT * k).max(LEAST_BLOCKS * BLOCK).div_ceil(BLOCK) * BLOCK;
     if size > genes {
         let gram = operator.apply_gram(Array2::eye(genes).view())?;
-        return eigen::leading(gram.view(), k, seed);
+        return eigen::leading(gram.view(), k, seed, ctx);
     }
     let settings =
         Settings { k, block: BLOCK, tolerance: TOLERANCE, first: size, limit: MOST * size, approximate: true, seed };
-    let found = lanczos::leading(genes, &settings, |block| {
-        ctx.check()?;
-        operator.apply_gram(block)
-    })?;
+    let found = lanczos::leading(genes, &settings, ctx, |block| operator.apply_gram(block))?;
     found.ok_or_else(|| Error::Numerical { operation: "randomized SVD", reason: "no basis was made".to_owned() })
 }

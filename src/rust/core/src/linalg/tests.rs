@@ -3,9 +3,9 @@ use super::operator::Operator;
 use super::pca::{Pca, PcaSolver, pca};
 use super::scaled::{Scale, Scaled};
 use super::{eigen, gemm, lanczos, qr};
-use crate::Context;
 use crate::rng::Rng;
 use crate::sparse::{Expression, row};
+use crate::{Context, Error};
 use ndarray::{Array1, Array2, Axis};
 
 /// Cells of five types that differ in their genes; a third of the entries is stored.
@@ -99,22 +99,42 @@ fn solvers_agree() {
 
 #[test]
 fn leading_pairs_are_those_of_the_full_decomposition() {
+    let ctx = Context::default();
     let a = random(640, 640, 1);
     let gram = gemm::product(a.view(), a.t()).unwrap();
-    let (few, all) = (eigen::leading(gram.view(), 30, 0).unwrap(), eigen::full(gram.view(), 30).unwrap());
-    let iterated = lanczos::leading(640, &lanczos::Settings::exact(30, 0, 640), |b| gemm::product(gram.view(), b))
-        .unwrap()
-        .unwrap();
+    let (few, all) = (eigen::leading(gram.view(), 30, 0, &ctx).unwrap(), eigen::full(gram.view(), 30, &ctx).unwrap());
+    let iterated =
+        lanczos::leading(640, &lanczos::Settings::exact(30, 0, 640), &ctx, |b| gemm::product(gram.view(), b))
+            .unwrap()
+            .unwrap();
     for pairs in [&few, &iterated] {
         assert!(pairs.values.iter().zip(&all.values).all(|(x, y)| (x - y).abs() < 1e-11 * all.values[0]));
         let overlap = (&pairs.vectors * &all.vectors).sum_axis(Axis(0));
         assert!(overlap.iter().all(|x| x.abs() > 1.0 - 1e-10), "{overlap}");
     }
     assert!(
-        lanczos::leading(640, &lanczos::Settings::exact(30, 0, 100), |b| gemm::product(gram.view(), b))
+        lanczos::leading(640, &lanczos::Settings::exact(30, 0, 100), &ctx, |b| gemm::product(gram.view(), b))
             .unwrap()
             .is_none()
     );
+}
+
+#[test]
+fn cancelling_stops_decompositions() {
+    let gram = gemm::product(random(640, 640, 1).view(), random(640, 640, 1).t()).unwrap();
+    let ctx = Context::default();
+    let settings = lanczos::Settings::exact(30, 0, 640);
+    let blocks = std::cell::Cell::new(0);
+    let iterated = lanczos::leading(640, &settings, &ctx, |block| {
+        blocks.set(blocks.get() + 1);
+        if blocks.get() == 2 {
+            ctx.cancel();
+        }
+        gemm::product(gram.view(), block)
+    });
+    assert!(matches!(iterated, Err(Error::Cancelled)) && blocks.get() == 2);
+    assert!(matches!(eigen::full(gram.view(), 30, &ctx), Err(Error::Cancelled)));
+    assert!(matches!(eigen::leading(gram.view(), 30, 0, &ctx), Err(Error::Cancelled)));
 }
 
 #[test]
@@ -137,7 +157,7 @@ fn more_components_than_rank() {
         assert!(found.loadings.column(6).iter().all(|&x| x == 0.0), "{solver:?}");
     }
     let gram = Array2::from_shape_fn((600, 600), |(i, j)| if i == j && i < 20 { 1.0 + i as f64 } else { 0.0 });
-    let found = eigen::leading(gram.view(), 40, 0).unwrap();
+    let found = eigen::leading(gram.view(), 40, 0, &Context::default()).unwrap();
     assert!((found.values[0] - 20.0).abs() < 1e-12 && found.values[39].abs() < 1e-10);
     assert!(close(&found.vectors.t().dot(&found.vectors), &Array2::eye(40), 1e-10));
 }
@@ -175,7 +195,7 @@ fn any_number_of_threads_gives_the_same_bits() {
     let gram = gemm::product(a.view(), a.t()).unwrap();
     let full = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| eigen::full(gram.view(), 300).unwrap().vectors)
+        pool.install(|| eigen::full(gram.view(), 300, &Context::default()).unwrap().vectors)
     };
     let one = full(1);
     assert!(one == full(2) && one == full(8));

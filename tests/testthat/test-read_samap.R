@@ -91,6 +91,14 @@ test_that("with the SAM runs, markers, gene pairs and weights are there", {
   expect_gt(stats::cor(refined$correlation_now, refined$correlation_then), 0.9)
 })
 
+test_that("with the SAM runs it becomes a Seurat object", {
+  skip_without_hdf5()
+  testthat::skip_if_not_installed("SeuratObject")
+  object <- as_seurat(stitched(sam_files()), threads = 1, verbose = FALSE)
+  expect_identical(dim(object), c(120L, 70L))
+  expect_named(object@reductions, "umap")
+})
+
 test_that("counts can be given to it, of the same genes and cells", {
   skip_without_hdf5()
   sm <- stitched(sam_files())

@@ -30,7 +30,7 @@ cluster_markers <- function(sm, by, test = c("tie_corrected", "reference"), thre
   run <- result_run(sm, threads, verbose)
   tables <- lapply(names(own), function(id) {
     genes <- sm$genes$gene[sm$genes$species == id]
-    find_markers(counts[[id]], sm$sam[[id]]$options$preprocess, genes, own[[id]], id, test, run)
+    find_markers(counts[[id]], sam_of(sm, id)$options$preprocess, genes, own[[id]], id, test, run)
   })
   markers <- do.call(rbind, tables)
   rownames(markers) <- NULL

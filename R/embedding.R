@@ -17,7 +17,7 @@ embedding <- function(sm, which = c("umap", "latent")) {
   single <- inherits(sm, "samap_sam")
   coordinates <- if (which == "umap") sm$umap else if (single) sm$scores else sm$latent
   if (is.null(coordinates)) {
-    samap_abort("no_umap", "There is no layout yet.", argument = "which", remedy = "`sm <- run_umap(sm)` makes one.")
+    abort_no_coordinates(which)
   }
   prefix <- if (which == "umap") "umap_" else if (single) "pc_" else "latent_"
   names <- if (single) make.unique(sm$cells$barcode, sep = "-") else sm$cells$cell
@@ -59,6 +59,14 @@ run_umap <- function(sm, min_dist = 0.1, n_epochs = NULL, init = "spectral", see
   sm
 }
 
+abort_no_coordinates <- function(which, argument = "which") {
+  if (which == "umap") {
+    samap_abort("no_umap", "There is no layout yet.", argument = argument, remedy = "`sm <- run_umap(sm)` makes one.")
+  }
+  samap_abort("no_latent", "There is no latent space: the file the mapping was read from does not hold it.",
+    argument = argument)
+}
+
 umap_options <- function(min_dist = 0.1, n_epochs = NULL, init = "spectral", seed = 0L) {
   with_options(
     samap_defaults()$umap,
@@ -73,6 +81,7 @@ lay_out <- function(sm, umap, run) {
   single <- inherits(sm, "samap_sam")
   graph <- if (single) knn_graph(sm) else final_pass(sm)$graph
   latent <- if (umap$init == "pca") (if (single) sm$scores else sm$latent)
+  if (umap$init == "pca" && is.null(latent)) abort_no_coordinates("latent", "init")
   sm$umap <- engine_umap(graph, latent, umap, run)
   sm
 }

@@ -19,6 +19,12 @@ engine_saved_sam <- function(path) {
   run_job(saved_sam_start(path, run$threads, run$memory), run, path)
 }
 
+# What the Python reference saved of a mapping.
+engine_saved_mapping <- function(path) {
+  run <- new_run(threads = 1L, verbose = FALSE)
+  run_job(saved_mapping_start(path, run$threads, run$memory), run, path)
+}
+
 # document: see write_h5ad.R.
 engine_write <- function(path, document, run) {
   run_job(write_start(path, document, run$folder, run$threads, run$memory), run, "h5ad")

@@ -21,6 +21,7 @@ gene_sets_start <- function(path, format, options_, threads, memory) .Call(wrap_
 has_hdf5_ <- function() .Call(wrap__has_hdf5_)
 inspect_start <- function(path, layer, var_names, threads, memory) .Call(wrap__inspect_start, path, layer, var_names, threads, memory)
 reduction_start <- function(path, name, threads, memory) .Call(wrap__reduction_start, path, name, threads, memory)
+saved_mapping_start <- function(path, threads, memory) .Call(wrap__saved_mapping_start, path, threads, memory)
 saved_sam_start <- function(path, threads, memory) .Call(wrap__saved_sam_start, path, threads, memory)
 write_start <- function(path, document, files, threads, memory) .Call(wrap__write_start, path, document, files, threads, memory)
 blast_start <- function(forward, backward, evalue, threads, memory) .Call(wrap__blast_start, forward, backward, evalue, threads, memory)

@@ -54,7 +54,7 @@ shown_expression <- function(counts, preprocess, run, label) {
 }
 
 species_expression <- function(sm, species, counts, run) {
-  shown_expression(counts[[species]], sm$sam[[species]]$options$preprocess, run, species)
+  shown_expression(counts[[species]], sam_of(sm, species)$options$preprocess, run, species)
 }
 
 # Normalised expression of one gene per species in its cells, NA for cells of other species.
@@ -82,7 +82,7 @@ gene_in_types <- function(sm, species, genes, labels, run) {
 
 # What a number of normalised expression is.
 expression_unit <- function(sm) {
-  norm <- unique(vapply(sm$species, function(id) sm$sam[[id]]$options$preprocess$norm, character(1)))
+  norm <- unique(vapply(sm$species, function(id) sam_of(sm, id)$options$preprocess$norm, character(1)))
   norm_unit(if (length(norm) == 1L) norm else "several")
 }
 

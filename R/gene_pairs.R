@@ -78,7 +78,7 @@ warn_single_types <- function(labels) {
 # Normalised expression, weights and labels of a species; one that is left out has no labels.
 annotated_species <- function(sm, species, labels, index, counts, run) {
   list(
-    expression = sm_expression(sm, species, counts, run), weights = sm$sam[[species]]$genes$weight,
+    expression = sm_expression(sm, species, counts, run), weights = sam_of(sm, species)$genes$weight,
     gene_columns = index$columns[[species]],
     labels = if (is.null(labels$labels)) rep(NA_integer_, labels$n_cells) else labels$labels, n_labels = labels$n_labels
   )

@@ -19,6 +19,7 @@
 #' @export
 plot_convergence <- function(sm, by = NULL, threads = NULL, verbose = FALSE) {
   check_samap(sm)
+  if (is_imported(sm)) find_pass(sm, 1L)
   run <- result_run(sm, threads, verbose)
   values <- rbind(pass_alignment(sm, run), pass_changes(sm, run), if (!is.null(by)) pass_scores(sm, by))
   values$measure <- factor(values$measure, unique(values$measure))

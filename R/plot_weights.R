@@ -56,7 +56,7 @@ weighted_genes <- function(sm, species) {
   genes <- do.call(rbind, lapply(species, function(id) {
     matched <- sm$genes$matched[sm$genes$species == id]
     data.frame(
-      species = id, sm$sam[[id]]$genes, homology = ifelse(matched, "with homologues", "without")
+      species = id, sam_of(sm, id)$genes, homology = ifelse(matched, "with homologues", "without")
     )
   }))
   genes <- dispersed(genes)

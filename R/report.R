@@ -102,15 +102,22 @@ whole_number <- function(x) format(x, big.mark = ",", trim = TRUE, scientific = 
 
 in_percent <- function(x) paste0(round(100 * x), " %")
 
+# Of a mapping that was read from a file, what ran is not known.
 report_settings <- function(sm) {
   edges <- sm$homology$edges
+  run <- if (is_imported(sm)) {
+    list(passes = "run in Python", seed = "not known", device = "not known", time = "not known")
+  } else {
+    list(passes = n_passes(sm), seed = sm$provenance$seed, device = sm$provenance$device,
+      time = paste(format(round(sm$provenance$seconds, 1)), "s"))
+  }
   data.frame(
     What = c("Pairs of homologous genes", "Passes", "Edges per cell to each other species", "Seed", "Device", "Time",
       "Version of samap", "Date"),
     Value = c(
       paste0(whole_number(sum(edges$matched)), " of ", whole_number(nrow(edges)), " given are in the atlases"),
-      n_passes(sm), final_pass(sm)$k, sm$provenance$seed, sm$provenance$device,
-      paste(format(round(sm$provenance$seconds, 1)), "s"), sm$provenance$samap, format(sm$provenance$date, "%Y-%m-%d")
+      run$passes, final_pass(sm)$k, run$seed, run$device, run$time, sm$provenance$samap,
+      format(sm$provenance$date, "%Y-%m-%d")
     )
   )
 }
@@ -279,7 +286,9 @@ report_figures <- function(sm, by, scores, min_score, threads) {
   linked <- any(scores$score >= min_score & scores$score > 0)
   figure <- function(plot, height, caption) list(plot = plot, height = height, caption = caption)
   list(
-    convergence = figure(plot_convergence(sm, by, threads = threads), 3.2, "Alignment and edges over the passes."),
+    convergence = if (!is_imported(sm)) {
+      figure(plot_convergence(sm, by, threads = threads), 3.2, "Alignment and edges over the passes.")
+    },
     species = if (!is.null(sm$umap)) figure(plot_embedding(sm), 5.5, "All cells, by species."),
     types = if (!is.null(sm$umap)) figure(plot_embedding(sm, by), max(5.5, min(9, tall)), "All cells, by type."),
     heatmap = figure(plot_alignment(scores), tall, "Alignment scores of all types, ordered by clustering."),

@@ -79,6 +79,18 @@ species_alignment <- function(sm, run) {
   )
 }
 
+# The SAM run of a species.
+sam_of <- function(sm, species) {
+  fit <- sm$sam[[species]]
+  if (is.null(fit)) {
+    samap_abort(
+      "no_sam", paste0("This needs the SAM run of species ", quoted(species), ", which the result does not hold."),
+      argument = "sm", species = species, remedy = "Give the runs to `read_samap_h5ad()`, as `sams`."
+    )
+  }
+  fit
+}
+
 final_pass <- function(sm) sm$passes[[length(sm$passes)]]
 
 # `iteration`: "final", or the number of a pass; 0 means the first, as in the reference.
@@ -96,10 +108,13 @@ find_pass <- function(sm, iteration) {
   there <- vapply(sm$passes, function(pass) as.integer(pass$iteration), integer(1))
   at <- match(max(wanted, 1L), there)
   if (is.na(at)) {
+    imported <- is_imported(sm)
     samap_abort(
       "argument", paste0("The graph of pass ", wanted, " is not there."), argument = "iteration",
-      found = paste0("Kept: ", enumerate(there), "; passes made: ", n_passes(sm), "."),
-      remedy = if (wanted < n_passes(sm)) "`samap_control(keep_iterations = TRUE)` keeps all."
+      found = if (imported) "The file the mapping was read from holds the last pass alone." else paste0(
+        "Kept: ", enumerate(there), "; passes made: ", n_passes(sm), "."
+      ),
+      remedy = if (!imported && wanted < n_passes(sm)) "`samap_control(keep_iterations = TRUE)` keeps all."
     )
   }
   sm$passes[[at]]
@@ -121,7 +136,7 @@ check_samap <- function(x, argument = "sm") {
 #' @export
 print.samap <- function(x, ...) {
   cat("<samap> ", count_of(length(x$species), "species", "species"), ", ", count_of(nrow(x$cells), "cell"), ", ",
-    count_of(n_passes(x), "pass", "passes"), "\n", sep = "")
+    passes_text(x), "\n", sep = "")
   print_species(x)
   matched <- sum(x$homology$edges$matched)
   cat("homology: ", count_of(matched, "pair"), " of genes matched (of ", count_of(nrow(x$homology$edges), "input pair"),
@@ -129,9 +144,20 @@ print.samap <- function(x, ...) {
   print_alignment(x)
   print_checks(x)
   cat("umap: ", if (is.null(x$umap)) "none" else "yes", " | counts: ", describe_counts(x$counts), "\n", sep = "")
-  cat("time: ", format(round(x$provenance$seconds, 1)), " s on ", x$provenance$device, ", ",
-    count_of(x$provenance$threads, "thread"), " | seed: ", x$provenance$seed, "\n", sep = "")
+  cat(origin_text(x), "\n", sep = "")
   invisible(x)
+}
+
+passes_text <- function(x) {
+  if (is_imported(x)) "last pass of a run in Python" else count_of(n_passes(x), "pass", "passes")
+}
+
+origin_text <- function(x) {
+  if (is_imported(x)) {
+    return(paste0("read from: ", x$provenance$file))
+  }
+  paste0("time: ", format(round(x$provenance$seconds, 1)), " s on ", x$provenance$device, ", ",
+    count_of(x$provenance$threads, "thread"), " | seed: ", x$provenance$seed)
 }
 
 max_printed <- 5L
@@ -175,7 +201,7 @@ summary.samap <- function(object, ...) {
       matched = as.integer(table(factor(object$genes$species[object$genes$matched], object$species)))
     ),
     alignment = object$alignment, edges = sum(object$homology$edges$matched),
-    passes = n_passes(object), seconds = object$provenance$seconds
+    passes = n_passes(object), seconds = object$provenance$seconds, origin = origin_text(object)
   ), class = "summary.samap")
 }
 
@@ -185,8 +211,10 @@ print.summary.samap <- function(x, ...) {
   print(x$species, row.names = FALSE)
   cat("\nMean alignment score (0 to 1):\n")
   print(x$alignment, row.names = FALSE, digits = 3)
-  cat("\n", count_of(x$edges, "homologous pair"), ", ", count_of(x$passes, "pass", "passes"), ", ",
-    format(round(x$seconds, 1)), " s\n", sep = "")
+  cat("\n", count_of(x$edges, "homologous pair"), ", ",
+    if (is.na(x$passes)) x$origin else paste0(
+      count_of(x$passes, "pass", "passes"), ", ", format(round(x$seconds, 1)), " s"
+    ), "\n", sep = "")
   invisible(x)
 }
 
@@ -272,7 +300,7 @@ refine_homology <- function(sm, mode = c("pearson", "xi"), thr = 0, wscale = FAL
   index <- result_index(sm)
   parts <- lapply(sm$species, function(id) {
     list(
-      expression = sm_expression(sm, id, counts, run), weights = sm$sam[[id]]$genes$weight,
+      expression = sm_expression(sm, id, counts, run), weights = sam_of(sm, id)$genes$weight,
       gene_columns = index$columns[[id]]
     )
   })
@@ -290,7 +318,7 @@ result_index <- function(sm) {
 
 # Normalised expression of a species, made again from the counts.
 sm_expression <- function(sm, species, counts, run) {
-  engine_expression(counts[[species]], sm$sam[[species]]$options$preprocess, run, species)$pointer
+  engine_expression(counts[[species]], sam_of(sm, species)$options$preprocess, run, species)$pointer
 }
 
 #' Cells, genes, and what happened during a run
@@ -358,7 +386,11 @@ need_counts <- function(x) {
   if (is.null(x$counts)) {
     samap_abort(
       "no_counts", "This needs the counts, which the result does not hold.",
-      remedy = "`attach_counts()` restores them from the atlases of the run."
+      remedy = if (is_imported(x)) {
+        "Give the SAM runs of the species to `read_samap_h5ad()`, as `sams`."
+      } else {
+        "`attach_counts()` restores them from the atlases of the run."
+      }
     )
   }
   counts <- if (inherits(x, "samap_sam")) list(x$counts) else x$counts
@@ -388,6 +420,7 @@ attach_counts <- function(sm, atlases) {
   now <- atlas_sizes(read)
   before <- sm$provenance$inputs
   same <- before$hash == now$hash[match(before$species, now$species)]
+  if (is_imported(sm)) same <- vapply(sm$species, function(id) same_names(read[[id]], sm, id), logical(1))
   if (!all(same %in% TRUE)) {
     changed <- before$species[!same %in% TRUE]
     samap_abort(
@@ -399,4 +432,10 @@ attach_counts <- function(sm, atlases) {
   counts <- lapply(read, `[[`, "counts")
   sm$counts <- if (single) counts[[1]] else counts[sm$species]
   sm
+}
+
+# What can be known of counts for a mapping that was read from a file: whether genes and cells are the same.
+same_names <- function(atlas, sm, species) {
+  cells <- sm$cells$barcode[sm$cells$species == species]
+  identical(atlas$genes, sm$genes$gene[sm$genes$species == species]) && identical(atlas$cells$barcode, cells)
 }

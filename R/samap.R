@@ -266,6 +266,10 @@ same_refinement <- function(a, b) {
 }
 
 check_same_inputs <- function(from, inputs) {
+  if (is_imported(from)) {
+    different_input("from", "A mapping that was read from a file cannot be continued.", NULL,
+      "The file does not hold what the passes before it were made with.")
+  }
   before <- from$provenance$inputs
   now <- inputs$sizes
   if (!identical(before$species, now$species)) {

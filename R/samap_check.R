@@ -65,6 +65,7 @@ samap_check <- function(sm, by = NULL, batch = NULL, n_markers = 50L, threads = 
 # Per species what the checks read: cells, the kNN table, and the group of every cell (strings, NA for none).
 species_parts <- function(sm, by = NULL) {
   label <- unlist(lapply(sm$groups, clean_labels), use.names = FALSE)
+  if (is.null(label)) label <- no_groups(sm, by)
   if (!is.null(by)) {
     given <- resolve_labels(by, sm$cells, sm$species)
     rows <- sm$cells$species %in% given$types$species
@@ -72,8 +73,17 @@ species_parts <- function(sm, by = NULL) {
   }
   lapply(setNames(nm = sm$species), function(id) {
     rows <- which(sm$cells$species == id)
-    list(cells = sm$cells[rows, ], neighbors = sm$sam[[id]]$neighbor_index, group = label[rows])
+    list(cells = sm$cells[rows, ], neighbors = sam_of(sm, id)$neighbor_index, group = label[rows])
   })
+}
+
+# A mapping that was read from a file has no groups of its own.
+no_groups <- function(sm, by) {
+  if (is.null(by) || !all(sm$species %in% names(label_sources(by, sm$species, "by")))) {
+    samap_abort("argument", "`by` must name the groups of every species.", argument = "by",
+      found = "The file the mapping was read from does not hold the groups of the run.")
+  }
+  rep(NA_character_, nrow(sm$cells))
 }
 
 sole_part <- function(fit, by) {
@@ -194,7 +204,7 @@ marker_share <- function(sm, species, group, n_markers, run) {
   types <- label_order(group)
   labels <- list(labels = match(group, types), n_labels = length(types), types = types)
   markers <- find_markers(
-    sm$counts[[species]], sm$sam[[species]]$options$preprocess, genes$gene, labels, species, "tie_corrected", run
+    sm$counts[[species]], sam_of(sm, species)$options$preprocess, genes$gene, labels, species, "tie_corrected", run
   )
   markers <- markers[!is.na(markers$padj) & markers$padj < 0.01 & markers$score > 0, ]
   vapply(split(markers$gene, factor(markers$type, types)), function(top) {

@@ -32,7 +32,7 @@ as_sce <- function(sm, threads = NULL, verbose = TRUE) {
   rownames(features) <- make.unique(feature_names(features), sep = "-")
   counts <- joined_counts(sm, result_run(sm, threads, verbose))
   dimnames(counts) <- list(rownames(features), sm$cells$cell)
-  reductions <- list(latent = embedding(sm, "latent"))
+  reductions <- if (!is.null(sm$latent)) list(latent = embedding(sm, "latent")) else list()
   if (!is.null(sm$umap)) reductions <- c(list(UMAP = embedding(sm, "umap")), reductions)
   object <- SingleCellExperiment::SingleCellExperiment(
     list(counts = counts), colData = output_metadata(sm), rowData = features, reducedDims = reductions,

@@ -105,7 +105,7 @@ as_seurat <- function(sm, threads = NULL, verbose = TRUE) {
   SeuratObject::Idents(object) <- factor(sm$cells$species, sm$species)
   object[["samap"]] <- seurat_graph(engine_symmetric(final_pass(sm)$graph, run), sm$cells$cell)
   if (!is.null(sm$umap)) object[["umap"]] <- seurat_reduction(embedding(sm, "umap"), "umap_", "RNA")
-  object[["latent"]] <- seurat_reduction(embedding(sm, "latent"), "latent_", "RNA")
+  if (!is.null(sm$latent)) object[["latent"]] <- seurat_reduction(embedding(sm, "latent"), "latent_", "RNA")
   object
 }
 

@@ -14,7 +14,7 @@
 #'   * `X`: counts, block diagonal (genes of a species are 0 in the cells of the others).
 #'   * `obsp`: `stitched`, the stitched graph as [stitched_graph()] gives it (directed), and `connectivities`, the
 #'     larger of both directions, which is what scanpy reads.
-#'   * `obsm`: `X_umap`, if it was made, and `X_samap`, the joint projection.
+#'   * `obsm`: `X_umap`, if it was made, and `X_samap`, the joint projection (not of [read_samap_h5ad()]).
 #'   * `varp`: `homology_graph`, the weights of all input pairs whose genes are in the atlases, and
 #'     `homology_graph_reweighted`, their refined correlations.
 #'   * `uns`: `samap` (version, seed, parameters, alignment of the species, phases and choices), `neighbors` and
@@ -50,7 +50,8 @@ samap_document <- function(sm, counts) {
   var <- sm$genes
   names(var)[names(var) == "weight"] <- "weights"
   matched <- sm$homology$edges[sm$homology$edges$matched, , drop = FALSE]
-  arrays <- list("obsm/X_samap" = sm$latent)
+  arrays <- list()
+  if (!is.null(sm$latent)) arrays[["obsm/X_samap"]] <- sm$latent
   if (!is.null(sm$umap)) arrays[["obsm/X_umap"]] <- sm$umap
   list(
     obs = table_of(obs, sm$cells$cell), var = table_of(var, paste(var$species, var$gene, sep = "_")),

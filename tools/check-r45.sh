@@ -37,7 +37,7 @@ if [ ! -e "$root/.complete" ]; then
   touch "$root/.complete"
 fi
 
-mkdir -p "$target" "$root/target" "$root$cargo_home" "$root$rustup_home"
+mkdir -p "$target" "$cargo_home" "$rustup_home" "$root/target" "$root$cargo_home" "$root$rustup_home"
 rm -rf "$root/samap"
 mkdir -p "$root/samap"
 tar --exclude=./build --exclude=./.git --exclude=./src/rust/target --exclude=./benches/target --exclude=./demo-output -cf - . |

@@ -27,7 +27,7 @@ print(joint)
 print(table(joint$cluster, joint$species))
 ggplot2::ggsave(
   file.path(output, "clusters.png"), plot_embedding(sm, by = "cell_type", split = TRUE),
-  width = 9, height = 4.5, dpi = 100
+  width = 9, height = 3.5, dpi = 100
 )
 
 # Labels of the human cells in the mouse object, and the other way round.

@@ -32,7 +32,10 @@ draw("insulin.png", FeaturePlot(joint, c("human-INS", "mouse-Ins2")))
 # Labels of the human cells in the mouse object, and the other way round.
 mouse <- add_samap(mouse, sm, "mouse", key = "cell_type", verbose = FALSE)
 human <- add_samap(human, sm, "human", key = "cell_type", verbose = FALSE)
-draw("labels.png", DimPlot(mouse, reduction = "samap", group.by = c("cell_type", "samap_label_human")))
+# One colour per type in both panels.
+types <- sort(union(mouse$cell_type, human$cell_type))
+colours <- setNames(grDevices::hcl.colors(length(types), "Dark 3"), types)
+draw("labels.png", DimPlot(mouse, reduction = "samap", group.by = c("cell_type", "samap_label_human"), cols = colours))
 shared <- mouse$cell_type %in% human$cell_type
 agree <- mean(mouse$cell_type[shared] == mouse$samap_label_human[shared], na.rm = TRUE)
 cat("mouse cells of types that human has: ", round(100 * agree), " % get the label of their own type\n", sep = "")

@@ -1,7 +1,7 @@
 """Writes small AnnData and Cell Ranger files with the AnnData that is installed, and what is in them as CSV.
 
 make_fixtures.py FOLDER current   all layouts of a current AnnData, the files of Cell Ranger, and the CSV files
-make_fixtures.py FOLDER sc-samap  a run of SAM as the reference saves it, with its weights and neighbours as CSV
+make_fixtures.py FOLDER sc-samap  runs of SAM and a mapping as the reference saves them, with what it says of them as CSV
 make_fixtures.py FOLDER NAME      one file NAME.h5ad in the layout of an old AnnData
 
 One data set everywhere: 40 cells x 60 genes of counts, drawn from a fixed seed. Cell Ranger's files follow the layout of its
@@ -62,6 +62,7 @@ def current(folder):
     plain(x.astype(np.int64)).write_h5ad(folder / "int64.h5ad", compression="lzf")
     plain(x.astype(np.uint16)).write_h5ad(folder / "uint16.h5ad")
     plain(x.astype(np.float64)).write_h5ad(folder / "float64.h5ad")
+    blosc(folder, x)
     missing = ad.AnnData(x, obs=partly_missing(), var=var())
     missing.write_h5ad(folder / "missing.h5ad")
     normalised = x.copy()
@@ -81,6 +82,18 @@ def current(folder):
     partly_missing().to_csv(folder / "obs.csv", index_label="barcode")
     var().to_csv(folder / "var.csv", index_label="gene")
     cell_ranger(folder, x)
+
+
+def blosc(folder, x):
+    """With a filter that libhdf5 itself does not have, on the arrays of X (on empty ones it stops with an error)."""
+    import hdf5plugin
+
+    plain(x).write_h5ad(folder / "blosc.h5ad")
+    with h5py.File(folder / "blosc.h5ad", "a") as file:
+        for name in ["X/data", "X/indices", "X/indptr"]:
+            values = file[name][:]
+            del file[name]
+            file.create_dataset(name, data=values, **hdf5plugin.Blosc())
 
 
 def text(values):
@@ -123,23 +136,70 @@ def old(folder, name):
     data.write(folder / (name + ".h5ad"))
 
 
-def reference(folder):
+def fitted(folder, data):
+    """A run of SAM of the reference, with the parameters of its SAMAP()."""
     from samap.sam import SAM
 
     source = folder / "source.h5ad"
-    plain(counts()).write_h5ad(source)
+    data.write_h5ad(source)
     sam = SAM()
     sam.load_data(str(source))
     source.unlink()
     sam.preprocess_data(sum_norm="cell_median", norm="log", thresh_low=0.0, thresh_high=0.96, min_expression=1)
     sam.run(preprocessing="StandardScaler", npcs=20, weight_PCs=False, k=10, n_genes=3000, weight_mode="rms", verbose=False)
     del sam.adata.uns["path_to_file"]
+    return sam
+
+
+def reference(folder):
+    sam = fitted(folder, plain(counts()))
     sam.save_anndata(str(folder / "sc-samap-3.0.1_pr.h5ad"))
     sam.adata.var[["weights", "spatial_dispersions"]].to_csv(folder / "sc-samap-genes.csv", index_label="gene")
     linked, far = sam.adata.obsp["connectivities"].tocoo(), sam.adata.obsp["distances"].tocsr()
     pairs = pd.DataFrame({"cell": linked.row, "neighbor": linked.col})
     pairs["distance"] = np.asarray(far[linked.row, linked.col]).ravel()
     pairs.to_csv(folder / "sc-samap-neighbors.csv", index=False)
+    mapping(folder, sam)
+
+
+def second_species():
+    """30 cells that differ less than those of counts(), under names that some of them share."""
+    rng = np.random.RandomState(11)
+    rates = 0.6 + 1.5 * (np.arange(GENES)[None, :] % 4 == np.arange(30)[:, None] % 4)
+    data = ad.AnnData(sp.csr_matrix(rng.poisson(rates).astype(np.float32)), var=pd.DataFrame(index=var().index))
+    data.obs_names = ["cell-%d" % i for i in range(30)]
+    data.obs["cell_type"] = pd.Categorical(np.array(["alpha", "beta", "gamma", "mixed"])[np.arange(30) % 4])
+    return data
+
+
+def mapping(folder, first):
+    """The stitched result of two species, the scores the reference gives for it, and its homology."""
+    from samap import SAMAP, get_mapping_scores
+
+    second = fitted(folder, second_species())
+    second.save_anndata(str(folder / "sc-samap-two_pr.h5ad"))
+    names = np.array(["one_gene%d" % i for i in range(GENES)] + ["two_gene%d" % i for i in range(GENES)])
+    # 50 genes with a counterpart each, and some with a second one. (g, h): the weight grows with both.
+    pairs = [(i, GENES + i) for i in range(50)] + [(i, GENES + i + 1) for i in range(0, 50, 5)]
+    a, b = np.array(pairs).T
+    weights = 100.0 + a + 2 * (b - GENES)
+    graph = sp.coo_matrix((np.r_[weights, weights], (np.r_[a, b], np.r_[b, a])), shape=(2 * GENES, 2 * GENES)).tocsr()
+    keys = {"one": "cell_type", "two": "cell_type"}
+    sm = SAMAP({"one": first, "two": second}, gnnm=(graph, names, {"one": names[:GENES], "two": names[GENES:]}), keys=keys)
+    sm.run(n_iterations=2, cross_species_k=5)
+    sm.samap.adata.write_h5ad(folder / "sc-samap-stitched.h5ad", compression="gzip")
+    tables = []
+    for n_top in [0, 3]:
+        square = get_mapping_scores(sm, keys, n_top=n_top)[1]
+        ends = [(x, y) for x in square.index if x.startswith("one_") for y in square.columns if y.startswith("two_")]
+        rows = [(n_top, x[4:], y[4:], square.loc[x, y]) for x, y in ends]
+        tables.append(pd.DataFrame(rows, columns=["n_top", "type_a", "type_b", "score"]))
+    pd.concat(tables).to_csv(folder / "sc-samap-scores.csv", index=False)
+    refined = sm.samap.adata.varp["homology_graph_reweighted"]
+    found = pd.DataFrame({"gene_a": names[a], "gene_b": names[b], "weight": weights})
+    found["correlation"] = [refined[list(sm.samap.adata.var_names).index(x), list(sm.samap.adata.var_names).index(y)]
+                            for x, y in zip(names[a], names[b])]
+    found.to_csv(folder / "sc-samap-homology.csv", index=False)
 
 
 if __name__ == "__main__":

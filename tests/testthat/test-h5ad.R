@@ -130,6 +130,11 @@ test_that("a file that cannot be used says why", {
   expect_error(quiet_sam(dirname(text)), class = "samap_error_parse")
 })
 
+test_that("compression that is not read is named", {
+  skip_without_hdf5()
+  expect_error(quiet_sam(fixture("blosc.h5ad")), "blosc", class = "samap_error_compression")
+})
+
 test_that("a SAM run of the Python package is taken over, and maps like one of ours", {
   skip_without_hdf5()
   fit <- read_sam_h5ad(fixture("sc-samap-3.0.1_pr.h5ad"))

@@ -1,13 +1,13 @@
 //! AnnData files: the description of what there is in one, and writing one.
 
-use crate::convert::{Fields, folder, graph_from_r, matrix_to_r, neighbours_to_r};
+use crate::convert::{Fields, folder, graph_from_r, graph_to_r, indices_to_r, matrix_to_r, neighbours_to_r};
 use crate::counts::{Counts, FORMATS};
 use crate::error::{interface, outcome, wrong};
 use crate::job::{Job, Pack};
 use extendr_api::prelude::*;
 use ndarray::Array2;
 use samap_core::Result;
-use samap_core::io::h5ad::{self, AtlasFile, Column, Document, Node, SavedSam, Selection, Table};
+use samap_core::io::h5ad::{self, AtlasFile, Column, Document, Node, SavedMapping, SavedSam, Selection, Table};
 use samap_core::knn::Neighbours;
 use samap_core::sparse::{Graph, either_direction};
 use std::path::PathBuf;
@@ -39,10 +39,6 @@ fn inspect_start(path: String, layer: Robj, var_names: Robj, threads: i32, memor
 fn file_to_r(found: AtlasFile) -> Result<Robj> {
     let counts = found.counts;
     let format = FORMATS.iter().find(|(_, format)| *format == counts.format).map_or("", |(name, _)| name);
-    let (names, values): (Vec<String>, Vec<Column>) = found.columns.into_iter().unzip();
-    let columns = values.into_iter().map(column_to_r).collect::<Result<Vec<Robj>>>()?;
-    let mut cells = List::from_values(columns);
-    cells.set_names(names).map_err(interface)?;
     Ok(list!(
         format = format,
         matrix = counts.matrix,
@@ -50,11 +46,19 @@ fn file_to_r(found: AtlasFile) -> Result<Robj> {
         nonzeros = counts.stored as f64,
         genes = found.gene_names,
         barcodes = found.barcodes,
-        cells = cells,
+        cells = columns_to_r(found.columns)?,
         fractional = found.fractional,
         passed_over = found.passed_over.map_or_else(|| NULL.into(), Robj::from)
     )
     .into())
+}
+
+fn columns_to_r(columns: Vec<(String, Column)>) -> Result<List> {
+    let (names, values): (Vec<String>, Vec<Column>) = columns.into_iter().unzip();
+    let columns = values.into_iter().map(column_to_r).collect::<Result<Vec<Robj>>>()?;
+    let mut list = List::from_values(columns);
+    list.set_names(names).map_err(interface)?;
+    Ok(list)
 }
 
 fn column_to_r(column: Column) -> Result<Robj> {
@@ -111,6 +115,40 @@ fn saved_to_r(found: SavedSam) -> Result<Robj> {
         pcs = matrix_to_r(found.loadings.view()),
         preprocess = parameters_to_r(found.preprocess)?,
         run = parameters_to_r(found.run)?
+    )
+    .into())
+}
+
+/// Reads a mapping that the Python reference saved.
+#[extendr]
+fn saved_mapping_start(path: String, threads: i32, memory: f64) -> Robj {
+    outcome(|| {
+        let path = PathBuf::from(path);
+        Job::start(threads, memory, vec![], move |ctx| {
+            let found = ctx.phase("read", 1, || h5ad::read_mapping(&path, ctx))?;
+            Ok(Box::new(move || mapping_to_r(found)) as Pack)
+        })
+    })
+}
+
+fn mapping_to_r(found: SavedMapping) -> Result<Robj> {
+    let edges = found.edges;
+    Ok(list!(
+        species = found.species,
+        n_cells = found.cells.into_iter().map(|cells| cells as i32).collect::<Vec<i32>>(),
+        barcodes = found.barcodes,
+        cells = columns_to_r(found.columns)?,
+        k = found.k,
+        graph = graph_to_r(&found.graph)?,
+        umap = found.umap.map_or_else(|| NULL.into(), |umap| matrix_to_r(umap.view())),
+        gene_species = indices_to_r(found.gene_species),
+        genes = found.genes,
+        matched = found.matched,
+        gene_a = indices_to_r(edges.iter().map(|edge| edge.a)),
+        gene_b = indices_to_r(edges.iter().map(|edge| edge.b)),
+        weight = edges.iter().map(|edge| edge.weight).collect::<Vec<f64>>(),
+        correlation = edges.iter().map(|edge| edge.correlation).collect::<Vec<f64>>(),
+        strangers = found.strangers as f64
     )
     .into())
 }
@@ -264,6 +302,7 @@ extendr_module! {
     fn has_hdf5_;
     fn inspect_start;
     fn reduction_start;
+    fn saved_mapping_start;
     fn saved_sam_start;
     fn write_start;
 }

@@ -4,13 +4,14 @@
 #![allow(clippy::unwrap_used)] // helpers of tests
 
 mod emulator;
+mod pieces;
 
-use emulator::{CALLS, Call, Gpu};
+use emulator::Gpu;
 use ndarray::{Array2, ArrayView2};
+use pieces::{Pairing, expression, neighbours, points};
 use samap_core::backend::{Backend, Cpu};
 use samap_core::embedding::UmapOptions;
 use samap_core::embedding::layout::Forces;
-use samap_core::homology::{Edge, Gene, HomologyGraph};
 use samap_core::knn::{KnnOptions, Method, Metric, Neighbours};
 use samap_core::linalg::operator::Operator;
 use samap_core::linalg::pca::{PcaSolver, pca};
@@ -18,36 +19,10 @@ use samap_core::linalg::scaled::Scale;
 use samap_core::mapping::cross_knn::neighbour_weights;
 use samap_core::mapping::expand::Pattern;
 use samap_core::mapping::mutual::{Cut, Neighbourhood};
-use samap_core::mapping::{Atlas, EdgeMode, Expansion, Mapping, MappingOptions, run_on};
+use samap_core::mapping::{EdgeMode, Expansion, Mapping, MappingOptions};
 use samap_core::rng::Rng;
 use samap_core::sparse::{Expression, Graph};
-use samap_core::{Context, Error, Result};
-
-/// Normal coordinates; every fifth row is the one before, every seventh is zero.
-fn points(n: usize, d: usize, seed: u64) -> Array2<f32> {
-    let value = |i: usize, j: usize| Rng::keyed(seed, i as u64, j as u64).normal() as f32;
-    Array2::from_shape_fn((n, d), |(i, j)| match i {
-        _ if i % 7 == 6 => 0.0,
-        _ if i % 5 == 4 => value(i - 1, j),
-        _ => value(i, j),
-    })
-}
-
-/// Cells × genes, a share of the entries 1 to 4; every sixth cell and every ninth gene is empty.
-fn expression(cells: usize, genes: usize, share: f64, seed: u64) -> Expression {
-    let (mut pointers, mut columns, mut values) = (vec![0_usize], Vec::new(), Vec::new());
-    for cell in 0..cells {
-        for gene in 0..genes {
-            let mut rng = Rng::keyed(seed, cell as u64, gene as u64);
-            if cell % 6 != 5 && gene % 9 != 8 && rng.uniform() < share {
-                columns.push(gene as u32);
-                values.push((1.0 + 3.0 * rng.uniform()) as f32);
-            }
-        }
-        pointers.push(columns.len());
-    }
-    Expression::from_rows("counts", genes, &pointers, &columns, &values).unwrap()
-}
+use samap_core::{Context, Error};
 
 fn dense(x: &Expression) -> Array2<f64> {
     samap_core::with_expression!(x, matrix => {
@@ -57,23 +32,6 @@ fn dense(x: &Expression) -> Array2<f64> {
         }
         out
     })
-}
-
-/// k neighbours of each of n cells, the cell first.
-fn neighbours(n: usize, k: usize, seed: u64) -> Neighbours {
-    let mut indices = Vec::new();
-    for i in 0..n {
-        let mut rng = Rng::keyed(seed, 3, i as u64);
-        let mut row = vec![i as u32];
-        while row.len() < k {
-            let j = rng.below(n) as u32;
-            if !row.contains(&j) {
-                row.push(j);
-            }
-        }
-        indices.extend(row);
-    }
-    Neighbours { k, distances: vec![0.0; indices.len()], indices }
 }
 
 fn assert_close(found: ArrayView2<f64>, expected: ArrayView2<f64>, tolerance: f64, place: &str) {
@@ -346,53 +304,6 @@ fn finds_partners(backend: &impl Backend) -> Vec<Graph> {
     all
 }
 
-/// Two small species whose genes are homologous pair by pair, and some more.
-struct Pairing {
-    expression: [Expression; 2],
-    weights: [Vec<f64>; 2],
-    neighbours: [Neighbours; 2],
-    loadings: [Array2<f32>; 2],
-    columns: [Vec<u32>; 2],
-    groups: [Vec<u32>; 2],
-    homology: HomologyGraph,
-}
-
-impl Pairing {
-    fn new() -> Self {
-        let (cells, genes) = ([70, 61], [30, 26]);
-        let gene = |species: u32, index: usize| Gene { species, index: index as u32 };
-        let edges = (0..40).map(|e| {
-            let weight = 0.2 + 0.8 * (e % 5) as f64 / 4.0;
-            Edge { a: gene(0, e * 7 % 28), b: gene(1, e * 5 % 26), weight }
-        });
-        let loadings = |s: usize, d: usize| {
-            Array2::from_shape_fn((genes[s], d), |(i, j)| Rng::keyed(s as u64, i as u64, j as u64).normal() as f32)
-        };
-        Pairing {
-            expression: [0, 1].map(|s| expression(cells[s], genes[s], 0.4, s as u64)),
-            weights: [0, 1]
-                .map(|s| (0..genes[s]).map(|g| if g == 4 { 0.0 } else { 0.2 + 0.1 * (g % 8) as f64 }).collect()),
-            neighbours: [0, 1].map(|s| neighbours(cells[s], 5, s as u64)),
-            loadings: [loadings(0, 7), loadings(1, 5)],
-            columns: [(0..28).collect(), (0..26).collect()],
-            groups: [0, 1].map(|s| (0..cells[s]).map(|i| (i % 3) as u32).collect()),
-            homology: HomologyGraph::from_edges(&[28, 26], edges, &Context::default()).unwrap(),
-        }
-    }
-
-    fn map(&self, backend: &impl Backend, options: &MappingOptions) -> Result<Mapping> {
-        let atlas = |s: usize| Atlas {
-            expression: &self.expression[s],
-            weights: &self.weights[s],
-            neighbours: &self.neighbours[s],
-            loadings: &self.loadings[s],
-            gene_columns: &self.columns[s],
-            groups: &self.groups[s],
-        };
-        run_on(backend, &[atlas(0), atlas(1)], &self.homology, None, options, &Context::default())
-    }
-}
-
 fn maps(backend: &impl Backend) -> Vec<Mapping> {
     let pairing = Pairing::new();
     let default = MappingOptions { cross_species_k: 6, n_iterations: 2, ..MappingOptions::default() };
@@ -472,63 +383,6 @@ conforms! {
     layout_in_one_dimension: lays_out::<1>,
     layout_in_two_dimensions: lays_out::<2>,
     layout_in_three_dimensions: lays_out::<3>,
-}
-
-/// How many parts [`a_bit_of`] has.
-const PARTS: usize = 7;
-
-/// One operation after the other, on little data: what is tried with every call failing once.
-fn a_bit_of(part: usize, backend: &impl Backend) -> Result<()> {
-    let ctx = Context::default();
-    let (x, near) = (expression(30, 20, 0.3, 5), neighbours(30, 4, 6));
-    let (genes, weights): (Vec<u32>, _) = ((0..20).collect(), vec![1.0; 20]);
-    let components = |solver: PcaSolver| {
-        let scaled = backend.scaled(&backend.expression(&x)?, &genes, Scale::Genes(vec![1.0; 20]), &weights, &ctx)?;
-        pca(&scaled, 2, solver, 0, &ctx).map(drop)
-    };
-    match part {
-        0 => {
-            let points = points(30, 6, 1);
-            backend.neighbours(points.view(), points.view(), 3, Metric::Cosine, &KnnOptions::default(), &ctx).map(drop)
-        }
-        1 => components(PcaSolver::Exact),
-        2 => components(PcaSolver::Randomized),
-        3 => backend.sums_of_averages(&backend.expression(&x)?, &near, &ctx).map(drop),
-        4 => {
-            let options = MappingOptions { cross_species_k: 3, n_iterations: 1, ..MappingOptions::default() };
-            Pairing::new().map(backend, &options).map(drop)
-        }
-        5 => backend.expand(&near, &[5; 30], 1, Expansion::Bfs, &ctx).map(drop),
-        _ => {
-            let (start, forces) = (vec![[0.0f32, 1.0]; 3], Forces::new(1.6, 0.9, 1.0));
-            backend.layout(start, &[(0, 1, 1.0)], &forces, 5, &UmapOptions::default(), &ctx).map(drop)
-        }
-    }
-}
-
-#[test]
-#[ignore = "needs the emulator: make test-cuda"]
-fn every_failure_is_an_error_and_frees_everything() {
-    let gpu = Gpu::open();
-    if !gpu.is_emulated() {
-        return;
-    }
-    // Compilations happen once per process; their failure is tested in `backend_compiler`.
-    let calls = CALLS.into_iter().filter(|&call| call != Call::Compile);
-    for (part, call) in calls.flat_map(|call| (0..PARTS).map(move |part| (part, call))) {
-        gpu.fail(call, 0);
-        a_bit_of(part, &gpu.backend()).unwrap();
-        let count = gpu.calls(call);
-        assert!(count > 0, "{call:?} never happens in part {part}");
-        // Calls of a loop fail alike: the first ones, then every seventh.
-        for n in (1..=count).filter(|&n| n <= 8 || n % 7 == 0 || n == count) {
-            gpu.fail(call, n);
-            let outcome = samap_core::backend::Cuda::new().and_then(|backend| a_bit_of(part, &backend));
-            assert!(matches!(outcome, Err(Error::Device { .. })), "part {part}, {call:?} {n} of {count}: {outcome:?}");
-            assert_eq!(gpu.live(), 0, "part {part}, {call:?} {n}: memory of the device was not freed");
-        }
-        gpu.fail(call, 0);
-    }
 }
 
 #[test]

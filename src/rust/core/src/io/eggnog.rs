@@ -2,8 +2,9 @@
 //! groups as `OG@taxon` or `OG@taxon|name`, separated by commas), plain or gzipped. Out: the groups of every gene at one
 //! taxonomic level.
 //!
-//! The column of the groups is found by its name (`eggNOG_OGs`, `eggNOG OGs`, `OGs`) in the line `#query…`; without such a line
-//! it is the first column that holds an `@` with something on both sides.
+//! The column of the groups is found by its name (`eggNOG_OGs`, `eggNOG OGs`, `OGs`) in the line `#query…`; without such a name
+//! (version 2.0 names the first 17 of its 22 columns only) it is the first column that holds an `@` with something on both
+//! sides.
 
 use super::lines::{Lines, name, shown};
 use crate::{Context, Result};
@@ -54,10 +55,11 @@ fn parse_lines(mut lines: Lines, taxon: &str) -> Result<GroupTable> {
     let mut levels: BTreeMap<String, usize> = BTreeMap::new();
     let mut rows = 0;
     while lines.advance()? {
-        let line = lines.line().trim_ascii_end();
+        // Not the tabs: the last columns of a row may be empty.
+        let line = without_end(lines.line());
         if line.starts_with(b"#") {
             column = column.or_else(|| named_column(line));
-        } else if !line.is_empty() {
+        } else if !line.trim_ascii().is_empty() {
             rows += 1;
             let row = parse_row(line, &mut column).map_err(|found| lines.error(found))?;
             let groups = genes.entry(row.gene.to_owned()).or_default();
@@ -74,6 +76,12 @@ fn parse_lines(mut lines: Lines, taxon: &str) -> Result<GroupTable> {
         return Err(lines.error(format!("no column with groups such as KOG0331@2759 in {rows} rows")));
     }
     Ok(GroupTable { levels: by_number(levels), ..GroupTable::new(genes) })
+}
+
+/// A line without its end, which may be that of Windows.
+fn without_end(line: &[u8]) -> &[u8] {
+    let end = line.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
+    &line[..end]
 }
 
 /// Levels, those of most rows first.

@@ -22,8 +22,6 @@ pub enum Call {
     Synchronise,
 }
 
-pub const CALLS: [Call; 6] = [Call::Allocate, Call::Copy, Call::Launch, Call::Compile, Call::Load, Call::Synchronise];
-
 /// What every new allocation is filled with: a pattern, and the bits of NaN.
 pub const FILLS: [c_int; 2] = [0xA5, 0xFF];
 

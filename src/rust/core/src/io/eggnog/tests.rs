@@ -39,6 +39,28 @@ fn tokens_of_both_versions_at_a_level_by_number_or_name() {
     assert_eq!(memberships(&read(&plain, "2759").unwrap()), [("t1.1", "KOG1"), ("t1.2", "KOG1")]);
 }
 
+/// Headers and columns as the versions write them, with rows of our own.
+#[test]
+fn the_layout_of_every_version_is_known() {
+    let v1 = "# emapper version: emapper-1.0.3 emapper DB: 4.5.1\n#query_name\tseed_eggNOG_ortholog\tseed_ortholog_evalue\t\
+        seed_ortholog_score\tpredicted_gene_name\tGO_terms\tKEGG_KOs\tBiGG_reactions\tAnnotation_tax_scope\tOGs\t\
+        bestOG|evalue|score\tCOG cat\teggNOG annot\n\
+        g1\t9606.P1\t0.0\t1848.0\tABC\tGO:1,GO:2\tK1\t\teuNOG[107]\t0A3R2@opiNOG,KOG1@euNOG\t0A3R2|0.0|99\tL\tany\n\
+        g2\t9606.P2\t1e-9\t100.0\t\t\t\t\teuNOG[107]\t\t\t\t\n# 2 queries scanned\n";
+    assert_eq!(memberships(&read(v1, "euNOG").unwrap()), [("g1", "KOG1")]);
+    assert_eq!(read(v1, "euNOG").unwrap().genes, ["g1", "g2"]);
+    let v2_0 = "# emapper version: emapper-2.0.1 emapper DB: 2.0\n#query_name\tseed_eggNOG_ortholog\tseed_ortholog_evalue\t\
+        seed_ortholog_score\tbest_tax_level\tPreferred_name\tGOs\tEC\tKEGG_ko\tKEGG_Pathway\tKEGG_Module\tKEGG_Reaction\t\
+        KEGG_rclass\tBRITE\tKEGG_TC\tCAZy\tBiGG_Reaction\n\
+        g1\t9606.P1\t1e-9\t100.0\tMetazoa\tABC\t\t\t\t\t\t\t\t\t\t\t\tMetazoa\tKOG1@2759,COG1@1\tNA|NA|NA\tT\tany\n\
+        g2\t9606.P2\t1e-9\t100.0\tMetazoa\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\n";
+    assert_eq!(memberships(&read(v2_0, "2759").unwrap()), [("g1", "KOG1")]);
+    assert_eq!(read(v2_0, "2759").unwrap().genes, ["g1", "g2"]);
+    let v3 = "## emapper-3.0.0-beta6\n#query\tseed_ortholog\tevalue\tscore\teggNOG_OGs\ttax_ceiling\tfarthest_donor_lineage\n\
+        8364.P1\t8364.P1\t0.0\t868.0\tP2RX7_C@2759|A-1,P2RX7_C@8353|Gr-13\tEukaryota\t1;131567;2759\n";
+    assert_eq!(memberships(&read(v3, "2759").unwrap()), [("8364.P1", "P2RX7_C")]);
+}
+
 #[test]
 fn without_a_header_the_first_column_with_groups_is_taken() {
     let rows = "g0\t-\t-\ng1\tx\tKOG1@2759|Eukaryota\tother@2759\ng2\tx\tKOG1@2759\t-\n";

@@ -1,6 +1,6 @@
 //! What a build without HDF5 says to every file.
 
-use super::{AtlasFile, CountsFile, Document, SavedSam, Selection};
+use super::{AtlasFile, CountsFile, Document, SavedMapping, SavedSam, Selection};
 use crate::sparse::{Column, RowBuilder};
 use crate::{Context, Error, Result};
 use ndarray::Array2;
@@ -43,5 +43,13 @@ pub fn read_sam(path: &Path, _: &Context) -> Result<SavedSam> {
 /// # Errors
 /// Always [`Error::NoHdf5`].
 pub fn read_reduction(path: &Path, _: &str) -> Result<Array2<f64>> {
+    Err(Error::NoHdf5 { path: path.to_owned() })
+}
+
+/// Reads a mapping.
+///
+/// # Errors
+/// Always [`Error::NoHdf5`].
+pub fn read_mapping(path: &Path, _: &Context) -> Result<SavedMapping> {
     Err(Error::NoHdf5 { path: path.to_owned() })
 }

@@ -325,3 +325,6 @@ fn changed(described: &CountsFile, found: String) -> Error {
     let remedy = "The file was changed: restore it, or run again.";
     Error::dataset("no_counts", &described.path, &described.matrix, found, remedy)
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,18 +17,22 @@ mod record;
 #[cfg(feature = "hdf5")]
 mod saved;
 #[cfg(feature = "hdf5")]
+mod stitched;
+#[cfg(feature = "hdf5")]
 mod tenx;
 #[cfg(feature = "hdf5")]
 mod write;
 
 #[cfg(not(feature = "hdf5"))]
-pub use disabled::{append, inspect, read_reduction, read_sam, write};
+pub use disabled::{append, inspect, read_mapping, read_reduction, read_sam, write};
 #[cfg(feature = "hdf5")]
 pub use layout::{inspect, read_reduction};
 #[cfg(feature = "hdf5")]
 pub use matrix::append;
 #[cfg(feature = "hdf5")]
 pub use saved::read_sam;
+#[cfg(feature = "hdf5")]
+pub use stitched::read_mapping;
 #[cfg(feature = "hdf5")]
 pub use write::write;
 
@@ -120,6 +124,48 @@ pub struct SavedSam {
     pub preprocess: Vec<(String, Node)>,
     /// Parameters of the run.
     pub run: Vec<(String, Node)>,
+}
+
+/// A mapping that the Python reference saved. Cells and genes are in the order of the species.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SavedMapping {
+    /// Ids of the species.
+    pub species: Vec<String>,
+    /// Number of cells of each.
+    pub cells: Vec<usize>,
+    /// Names of the cells.
+    pub barcodes: Vec<String>,
+    /// Metadata of the cells.
+    pub columns: Vec<(String, Column)>,
+    /// Neighbours a cell has in each other species.
+    pub k: f64,
+    /// The stitched graph of the last pass, row = source.
+    pub graph: Graph,
+    /// Layout of the cells, if there is one.
+    pub umap: Option<Array2<f64>>,
+    /// Species of every gene.
+    pub gene_species: Vec<u32>,
+    /// Names of the genes, without their species.
+    pub genes: Vec<String>,
+    /// Whether the homology names the gene.
+    pub matched: Vec<bool>,
+    /// Homologous pairs, each once.
+    pub edges: Vec<SavedEdge>,
+    /// Refined pairs that are not among the given ones.
+    pub strangers: usize,
+}
+
+/// A homologous pair of genes that the Python reference saved.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SavedEdge {
+    /// Gene of the species that comes first, by its place among all genes.
+    pub a: u32,
+    /// Gene of the other one.
+    pub b: u32,
+    /// Weight as given.
+    pub weight: f64,
+    /// Refined correlation; NaN if there was no refinement.
+    pub correlation: f64,
 }
 
 /// A column of metadata.

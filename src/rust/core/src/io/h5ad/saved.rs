@@ -1,7 +1,7 @@
 //! What the Python reference saved of a SAM run: its files `*_pr.h5ad` (`SAM.save_anndata()`) hold the weights of the genes
 //! (`var`), the neighbours of the cells (`obsp`), coordinates and loadings, and the parameters (`uns`).
 
-use super::layout::{dense, fits};
+use super::layout::dense;
 use super::matrix::Matrix;
 use super::{Node, SavedSam, frame};
 use crate::io::h5::{H5File, Kind};
@@ -51,7 +51,7 @@ pub fn read_sam(path: &Path, ctx: &Context) -> Result<SavedSam> {
 /// Neighbours of every cell, itself first, then by distance: their number, indices and distances. Who is a neighbour is in
 /// `connectivities`; `distances` lacks those at distance 0.
 fn neighbours(file: &H5File, cells: usize) -> Result<(usize, Vec<u32>, Vec<f64>)> {
-    let (linked, far) = (graph(file, "obsp/connectivities", cells)?, graph(file, "obsp/distances", cells)?);
+    let (linked, far) = (square(file, "obsp/connectivities", cells)?, square(file, "obsp/distances", cells)?);
     let mut k = None;
     let (mut indices, mut distances) = (Vec::new(), Vec::new());
     for cell in 0..cells {
@@ -73,10 +73,14 @@ fn neighbours(file: &H5File, cells: usize) -> Result<(usize, Vec<u32>, Vec<f64>)
     Ok((k.unwrap_or(1), indices, distances))
 }
 
-fn graph(file: &H5File, name: &str, cells: usize) -> Result<Graph> {
+/// A graph of that many cells or genes.
+pub(super) fn square(file: &H5File, name: &str, size: usize) -> Result<Graph> {
     let matrix = Matrix::of(file, name)?;
-    fits(file, name, matrix.cells, &matrix, cells, "cells")?;
-    fits(file, name, matrix.genes, &matrix, cells, "cells")?;
+    if (matrix.cells, matrix.genes) != (size, size) {
+        return Err(
+            file.broken(name, format!("is {} x {} where {size} x {size} is needed", matrix.cells, matrix.genes))
+        );
+    }
     matrix.graph(file)
 }
 

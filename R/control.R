@@ -7,7 +7,9 @@
 #'   the neighbours of one cell the order of the cells decides who comes first; `"nearest"`, the same but nearest
 #'   neighbours first, so that the order of the cells does not matter; or `"matrix_power"`, ring by ring those that
 #'   most paths lead to, as in SAMap before version 3.
-#' @param max_neighborhood Largest budget of a cell, in cells. `Inf`: the size of its group, as in the reference.
+#' @param max_neighborhood Most cells in the neighbourhood of a cell: its budget is the size of its group, or this if that
+#'   is smaller. With a bound, time and memory grow with the number of cells and not with its square. `Inf`: no bound, as
+#'   in the reference.
 #' @param pca_solver How principal components are found: `"auto"` (exact up to a smaller side of 3000, else
 #'   randomized), `"exact"`, `"lanczos"` or `"randomized"`.
 #' @param n_components Number of components the mapping projects through, per species.
@@ -39,7 +41,7 @@
 #' @examples
 #' samap_control(keep_iterations = TRUE, memory = "4GB")
 #' @export
-samap_control <- function(expansion = c("bfs", "nearest", "matrix_power"), max_neighborhood = Inf,
+samap_control <- function(expansion = c("bfs", "nearest", "matrix_power"), max_neighborhood = 2000,
                           pca_solver = c("auto", "exact", "lanczos", "randomized"), n_components = 300L,
                           wscale = FALSE, correlation_memory = 2e9, memory = 2^30, on_disk = FALSE,
                           exact_limit = 50000L, probe = 0.1,

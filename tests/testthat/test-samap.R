@@ -249,5 +249,5 @@ test_that("it is recorded whether neighbourhoods were capped", {
   }
   expect_identical(capped(control = samap_control(max_neighborhood = 5)), c("capped", "capped"))
   expect_identical(capped(control = samap_control(max_neighborhood = 30), neigh_from_keys = c(mu = TRUE)), "not capped")
-  expect_length(capped(), 0L)
+  expect_length(capped(control = samap_control(max_neighborhood = Inf)), 0L)
 })

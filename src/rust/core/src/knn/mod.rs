@@ -13,6 +13,7 @@ pub(crate) use candidates::slack;
 pub(crate) use ivf::{Plan, plan};
 use ndarray::ArrayView2;
 use points::Points;
+pub(crate) use points::dot;
 
 /// How far two cells are from each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -116,7 +116,7 @@ impl<'a> Points<'a> {
 }
 
 /// Σ (x − a)(y − b) in `f64`, in eight lanes whose order is fixed.
-fn dot(x: &[f32], a: f64, y: &[f32], b: f64) -> f64 {
+pub(crate) fn dot(x: &[f32], a: f64, y: &[f32], b: f64) -> f64 {
     lanes(x, y, |x, y| (f64::from(x) - a) * (f64::from(y) - b))
 }
 

@@ -3,6 +3,7 @@
 
 pub mod eigen;
 pub mod gemm;
+mod gram;
 pub mod lanczos;
 pub mod operator;
 pub mod pca;

@@ -30,10 +30,7 @@ pub enum Scale {
     Cells(Vec<f32>),
 }
 
-/// Rows with at least this share of entries are multiplied as dense ones when the Gram matrix is made.
-const DENSE_SHARE: f64 = 0.2;
-
-/// Genes in a dense tile, and cells in a row tile.
+/// Cells in a tile of rows.
 const TILE: usize = 256;
 
 /// Columns of a dense factor that are multiplied at once: what is read at random stays in the cache.
@@ -114,6 +111,11 @@ impl<'a> Scaled<'a> {
         self.expression.cells()
     }
 
+    /// Number of genes used.
+    pub(super) fn genes(&self) -> usize {
+        self.centre.len()
+    }
+
     /// What centring takes from each column.
     pub(super) fn centre(&self) -> &[f64] {
         &self.centre
@@ -150,104 +152,6 @@ impl<'a> Scaled<'a> {
                 },
             }
         })
-    }
-
-    /// Entries gene by gene: pointers, cells, values.
-    fn by_gene(&self) -> (Vec<usize>, Vec<u32>, Vec<f64>) {
-        let mut pointers = vec![0; self.columns() + 1];
-        (0..self.rows()).for_each(|i| self.each(i, |j, _| pointers[j + 1] += 1));
-        (0..self.columns()).for_each(|j| pointers[j + 1] += pointers[j]);
-        let mut next = pointers.clone();
-        let (mut cells, mut values) = (vec![0; pointers[self.columns()]], vec![0.0; pointers[self.columns()]]);
-        for i in 0..self.rows() {
-            self.each(i, |j, x| {
-                (cells[next[j]], values[next[j]]) = (i as u32, x);
-                next[j] += 1;
-            });
-        }
-        (pointers, cells, values)
-    }
-
-    /// cells × cells: genes that many cells express go through dense tiles, the others from entry to entry.
-    fn gram_of_cells(&self) -> Result<Array2<f64>> {
-        let n = self.rows();
-        let mut out = Array2::zeros((n, n));
-        let (pointers, cells, values) = self.by_gene();
-        let of = |j: usize| pointers[j]..pointers[j + 1];
-        let is_dense = |j: usize| of(j).len() as f64 >= DENSE_SHARE * n as f64;
-        let dense: Vec<usize> = (0..self.columns()).filter(|&j| is_dense(j)).collect();
-        for genes in dense.chunks(TILE) {
-            self.ctx.check()?;
-            let mut tile = Array2::zeros((n, genes.len()));
-            for (column, &j) in genes.iter().enumerate() {
-                of(j).for_each(|entry| tile[[cells[entry] as usize, column]] = values[entry]);
-            }
-            gemm::accumulate_gram(&mut out, tile.view())?;
-        }
-        let sparse: Vec<Range<usize>> = (0..self.columns()).map(|j| if is_dense(j) { 0..0 } else { of(j) }).collect();
-        gemm::row_blocks(&mut out, 16)?.for_each(|(start, _, block)| {
-            vectorised(
-                #[inline(always)]
-                || self.add_sparse_products(start, &sparse, &cells, &values, block),
-            );
-        });
-        let shift: Vec<f64> = (0..n).into_par_iter().map(|i| self.dot_centre(i)).collect();
-        let square: f64 = self.centre.iter().map(|m| m * m).sum();
-        gemm::row_blocks(&mut out, 16)?.for_each(|(start, rows, block)| {
-            for (i, sums) in (start..start + rows).zip(block.chunks_mut(n)) {
-                sums[..=i].iter_mut().zip(&shift).for_each(|(sum, s)| *sum += square - shift[i] - s);
-            }
-        });
-        gemm::mirror(&mut out);
-        Ok(out)
-    }
-
-    /// Adds the products of cells from `start` on with all cells up to themselves, over genes whose entries (`cells`,
-    /// `values`) are given as ranges.
-    #[inline(always)]
-    fn add_sparse_products(
-        &self,
-        start: usize,
-        genes: &[Range<usize>],
-        cells: &[u32],
-        values: &[f64],
-        out: &mut [f64],
-    ) {
-        let n = self.rows();
-        for (i, sums) in (start..).zip(out.chunks_mut(n)) {
-            self.each(
-                i,
-                #[inline(always)]
-                |j, x| {
-                    let entries = genes[j].clone();
-                    let cells = &cells[entries.clone()];
-                    let upto = cells.partition_point(|&cell| cell as usize <= i);
-                    for (&cell, value) in cells[..upto].iter().zip(&values[entries]) {
-                        sums[cell as usize] += x * value;
-                    }
-                },
-            );
-        }
-    }
-
-    /// genes × genes: cells in dense row tiles.
-    fn gram_of_genes(&self) -> Result<Array2<f64>> {
-        let (n, g) = (self.rows(), self.columns());
-        let mut out = Array2::zeros((g, g));
-        for start in (0..n).step_by(TILE) {
-            self.ctx.check()?;
-            let rows = TILE.min(n - start);
-            let mut tile = Array2::zeros((rows, g));
-            gemm::row_blocks(&mut tile, 16)?.for_each(|(first, count, block)| {
-                for (i, values) in (first..first + count).zip(block.chunks_mut(g)) {
-                    values.iter_mut().zip(&self.centre).for_each(|(value, m)| *value = -m);
-                    self.each(start + i, |j, x| values[j] += x);
-                }
-            });
-            gemm::accumulate_gram(&mut out, tile.t())?;
-        }
-        gemm::mirror(&mut out);
-        Ok(out)
     }
 
     /// Columns `strip` of rows of A B from `start` on, as many as `out` (× width) has room for. `packed` are those columns of
@@ -294,12 +198,6 @@ impl<'a> Scaled<'a> {
         }
         sums.iter_mut().zip(&self.centre).for_each(|(sum, &m)| add(sum, -m, &shift));
         sums
-    }
-
-    fn dot_centre(&self, cell: usize) -> f64 {
-        let mut sum = 0.0;
-        self.each(cell, |j, x| sum += x * self.centre[j]);
-        sum
     }
 }
 

@@ -10,12 +10,17 @@ use ndarray::{Array1, Array2, Axis};
 
 /// Cells of five types that differ in their genes; a third of the entries is stored.
 pub(crate) fn types(cells: usize, genes: usize, seed: u64) -> Expression {
+    types_with(0.33, cells, genes, seed)
+}
+
+/// The same with another share of the entries.
+fn types_with(stored: f64, cells: usize, genes: usize, seed: u64) -> Expression {
     let (mut pointers, mut columns, mut values) = (vec![0usize], Vec::<u32>::new(), Vec::<f32>::new());
     for i in 0..cells {
         let mut rng = Rng::keyed(seed, 1, i as u64);
         for j in 0..genes {
             let level = if j % 5 == i % 5 { 4.0 } else { 1.0 };
-            if rng.uniform() < 0.33 {
+            if rng.uniform() < stored {
                 columns.push(j as u32);
                 values.push((level * (1.0 + rng.uniform())) as f32);
             }
@@ -47,8 +52,9 @@ fn close(a: &Array2<f64>, b: &Array2<f64>, tolerance: f64) -> bool {
 #[test]
 fn the_scaled_operator_is_the_dense_matrix() {
     let ctx = Context::default();
-    for (n, g) in [(40, 90), (90, 40)] {
-        let x = types(n, g, 3);
+    // The last two: more cells than genes, in several tiles; few entries, and many.
+    for (n, g, stored) in [(40, 90, 0.33), (90, 40, 0.33), (1100, 40, 0.15), (1100, 40, 0.6)] {
+        let x = types_with(stored, n, g, 3);
         let weights: Vec<f64> = (0..g).map(|j| 0.1 + j as f64 / g as f64).collect();
         let genes: Vec<u32> = (0..g as u32).filter(|j| j % 3 != 0).collect();
         let scaled = Scaled::new(&x, &genes, clipped(g), &weights, &ctx).unwrap();

@@ -10,10 +10,11 @@ use super::expand::{Expander, Pattern};
 pub use super::neighbourhood::Neighbourhood;
 use super::neighbourhood::Section;
 pub(crate) use super::neighbourhood::Sets;
-use super::stitch::{Coordinates, rescale, top_k};
+use super::stitch::{Coordinates, top_k};
 use crate::sparse::{Graph, graph_from_rows, row};
 use crate::{Context, Result};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Shares below this are zeroed before the product, unless a species' neighbourhoods are its groups.
 const SMALLEST_SHARE: f64 = 0.1;
@@ -60,14 +61,14 @@ pub fn mutual_graph(
         let order = neighbourhood.order();
         let of_section = |scratch: &mut Scratch, cells: &&[usize]| {
             let section = Section::new(cells, neighbourhood, ctx)?;
-            let mut rows = mutual_rows(&pairs, &section, threshold, entries / 2, scratch, ctx)?;
+            let rows = mutual_rows(&pairs, &section, threshold, entries / 2, scratch, ctx)?;
             let mut cuts = Vec::with_capacity(rows.len());
-            for (rows, block) in rows.chunks_mut(BLOCK).zip(cells.chunks(BLOCK)) {
+            for (rows, block) in rows.chunks(BLOCK).zip(cells.chunks(BLOCK)) {
                 ctx.check()?;
-                if let Some(coordinates) = coordinates {
-                    rescale_block(rows, block, cell_offsets[a], coordinates, ctx)?;
-                }
-                cuts.extend(rows.iter().map(|row| row.cut(cut)));
+                cuts.extend(match coordinates {
+                    Some(coordinates) => rescaled(rows, block, cell_offsets[a], coordinates, cut, ctx)?,
+                    None => rows.iter().map(|row| row.cut(cut)).collect(),
+                });
             }
             Ok(cuts)
         };
@@ -114,7 +115,9 @@ pub(crate) fn received(back: &Graph, from: &Neighbourhood) -> Graph {
     let mut sums = Accumulator::new(back.rows());
     let of_group = |group: &Vec<u32>| {
         group.iter().for_each(|&i| sums.add_row(&transposed, i as usize));
-        sums.drain()
+        let mut received = Vec::new();
+        sums.drain(|j, weight| received.push((j, weight)));
+        received
     };
     graph_from_rows(back.rows(), members.iter().map(of_group).collect())
 }
@@ -128,13 +131,17 @@ struct MutualRow {
 }
 
 impl MutualRow {
+    /// The parts of the row of which the strongest partners are kept.
+    fn parts(&self, cut: Cut) -> Vec<Range<usize>> {
+        if !cut.per_partner {
+            return vec![0..self.partners.len()];
+        }
+        std::iter::once(0).chain(self.ends.iter().copied()).zip(&self.ends).map(|(start, &end)| start..end).collect()
+    }
+
     /// The strongest partners.
     fn cut(&self, cut: Cut) -> Vec<(u32, f64)> {
-        if !cut.per_partner {
-            return top_k(&self.partners, cut.k);
-        }
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts.zip(&self.ends).flat_map(|(start, &end)| top_k(&self.partners[start..end], cut.k)).collect()
+        self.parts(cut).into_iter().flat_map(|part| top_k(&self.partners[part], cut.k)).collect()
     }
 }
 
@@ -196,27 +203,30 @@ enum Reach<'a> {
     Groups { members: &'a [Vec<u32>], group: &'a [u32] },
 }
 
-/// Rescales the rows of a block of cells of the species that starts at `first`.
-fn rescale_block(
-    rows: &mut [MutualRow],
+/// The strongest partners after rescaling of a block of cells of the species that starts at `first`.
+fn rescaled(
+    rows: &[MutualRow],
     block: &[usize],
     first: usize,
     coordinates: &Coordinates,
+    cut: Cut,
     ctx: &Context,
-) -> Result<()> {
+) -> Result<Vec<Vec<(u32, f64)>>> {
     let cells: Vec<usize> = block.iter().map(|i| first + i).collect();
     let partners: Vec<&[(u32, f64)]> = rows.iter().map(|row| row.partners.as_slice()).collect();
-    let correlations = coordinates.correlations(&cells, &partners, ctx)?;
-    for (row, correlations) in rows.iter_mut().zip(&correlations) {
-        rescale(&mut row.partners, correlations);
-    }
-    Ok(())
+    let near = coordinates.correlations(&cells, &partners, ctx)?;
+    let each = cells.iter().zip(rows).zip(&near);
+    Ok(each
+        .map(|((&cell, row), near)| coordinates.strongest(cell, &row.partners, &row.parts(cut), near, cut.k))
+        .collect())
 }
 
 /// An ordered pair of species with cross-species neighbours.
 struct Pair<'a> {
     /// B_ab.
     forward: &'a Graph,
+    /// B_ba.
+    back: &'a Graph,
     /// E_b.
     to: &'a Neighbourhood,
     /// See [`received`].
@@ -229,7 +239,7 @@ impl<'a> Pair<'a> {
     fn new(blocks: &'a Blocks, hoods: &'a [Neighbourhood], a: usize, b: usize, offset: u32) -> Option<Self> {
         let (forward, back) = (blocks[a][b].as_ref()?, blocks[b][a].as_ref()?);
         let received = received(back, &hoods[a]);
-        Some(Pair { forward, to: &hoods[b], received, offset })
+        Some(Pair { forward, back, to: &hoods[b], received, offset })
     }
 
     /// The cells of b, ascending, that give anything to the neighbourhoods of a section; no others can be mutual partners.
@@ -273,18 +283,27 @@ impl<'a> Pair<'a> {
         out: &mut Vec<(u32, f64)>,
     ) {
         self.row_of_forward(section.cells[at], reach, &mut scratch.forward, &mut scratch.groups);
-        if scratch.forward.touched.is_empty() {
+        if scratch.forward.is_empty() {
             return;
         }
-        section.row(at).iter().for_each(|&taker| scratch.back.add_row(&self.received, taker as usize));
-        let back = &scratch.back.values;
-        for (j, share) in scratch.forward.drain() {
-            let other = back[j as usize];
-            if share >= threshold && other >= threshold && share * other > 0.0 {
-                out.push((j + self.offset, (share * other).sqrt()));
+        let Scratch { forward, back, inside, .. } = scratch;
+        let mut keep = |j: u32, share: f64, other: &dyn Fn(u32) -> f64| {
+            if share >= threshold {
+                let other = other(j);
+                if other >= threshold && share * other > 0.0 {
+                    out.push((j + self.offset, (share * other).sqrt()));
+                }
             }
+        };
+        if section.from.are_groups() {
+            section.row(at).iter().for_each(|&group| back.add_row(&self.received, group as usize));
+            forward.drain(|j, share| keep(j, share, &|j| back.values[j as usize]));
+            back.drain(|_, _| ());
+        } else {
+            inside.set(section.row(at), 1.0);
+            forward.drain(|j, share| keep(j, share, &|j| inside.share(self.back, j as usize)));
+            inside.set(section.row(at), 0.0);
         }
-        scratch.back.clear();
     }
 
     /// (D_ab)_i· = Σ_j' B_ab[i, j'] (E_bᵀ)_j'·.
@@ -300,9 +319,9 @@ impl<'a> Pair<'a> {
                 for (&j, &weight) in columns.iter().zip(weights) {
                     of_group.add(group[j as usize], weight);
                 }
-                for (group, share) in of_group.drain() {
+                of_group.drain(|group, share| {
                     members[group as usize].iter().for_each(|&target| shares.add(target, share));
-                }
+                });
             }
         }
     }
@@ -313,29 +332,59 @@ struct Scratch {
     forward: Accumulator,
     back: Accumulator,
     groups: Accumulator,
+    inside: Marks,
 }
 
 impl Scratch {
     fn new(cells: usize) -> Self {
-        Scratch { forward: Accumulator::new(cells), back: Accumulator::new(cells), groups: Accumulator::new(cells) }
+        let of = Accumulator::new;
+        Scratch { forward: of(cells), back: of(cells), groups: of(cells), inside: Marks(vec![0.0; cells]) }
     }
 }
 
-/// A sparse row under construction: dense values (all weights added are positive) and the columns that are set.
+/// A set of cells: 1 for those in it, 0 for the others. Nobody can foretell which the partners of a cell are, and a product
+/// does not have to.
+struct Marks(Vec<f64>);
+
+impl Marks {
+    fn set(&mut self, cells: &[u32], mark: f64) {
+        cells.iter().for_each(|&cell| self.0[cell as usize] = mark);
+    }
+
+    /// How much of a row of a graph lies on marked cells.
+    fn share(&self, graph: &Graph, i: usize) -> f64 {
+        let (columns, weights) = row(graph, i);
+        columns.iter().zip(weights).map(|(&j, weight)| weight * self.0[j as usize]).sum()
+    }
+}
+
+/// A sparse row under construction: dense values (all weights added are positive) and which columns are set, a bit each.
 struct Accumulator {
     values: Vec<f64>,
-    touched: Vec<u32>,
+    set: Vec<u64>,
+    /// The words of `set` that may hold bits.
+    words: Range<usize>,
 }
 
 impl Accumulator {
     fn new(columns: usize) -> Self {
-        Accumulator { values: vec![0.0; columns], touched: Vec::new() }
+        Accumulator { values: vec![0.0; columns], set: vec![0; columns.div_ceil(64)], words: 0..0 }
     }
 
+    fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
+    #[inline]
     fn add(&mut self, column: u32, weight: f64) {
         let value = &mut self.values[column as usize];
         if *value == 0.0 {
-            self.touched.push(column);
+            let word = column as usize / 64;
+            self.set[word] |= 1 << (column % 64);
+            self.words = match self.words.is_empty() {
+                true => word..word + 1,
+                false => self.words.start.min(word)..self.words.end.max(word + 1),
+            };
         }
         *value += weight;
     }
@@ -345,15 +394,16 @@ impl Accumulator {
         columns.iter().zip(weights).for_each(|(&j, &weight)| self.add(j, weight));
     }
 
-    /// The row by ascending column; leaves nothing behind.
-    fn drain(&mut self) -> Vec<(u32, f64)> {
-        self.touched.sort_unstable();
-        let values = &mut self.values;
-        self.touched.drain(..).map(|j| (j, std::mem::take(&mut values[j as usize]))).collect()
-    }
-
-    fn clear(&mut self) {
-        let values = &mut self.values;
-        self.touched.drain(..).for_each(|j| values[j as usize] = 0.0);
+    /// Hands out the row by ascending column; leaves nothing behind.
+    #[inline]
+    fn drain(&mut self, mut take: impl FnMut(u32, f64)) {
+        for word in std::mem::take(&mut self.words) {
+            let mut bits = std::mem::take(&mut self.set[word]);
+            while bits != 0 {
+                let column = word * 64 + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                take(column as u32, std::mem::take(&mut self.values[column]));
+            }
+        }
     }
 }

@@ -3,13 +3,14 @@
 
 use super::cross_knn::{CENTRE, FLOOR};
 use super::projection::tanh_scale;
-use crate::knn::Neighbours;
+use crate::knn::{Neighbours, dot};
 use crate::sparse::{Graph, graph_from_rows, row};
 use crate::{Context, Result};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use ndarray::Array2;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Edges below this are rounding.
 const SMALLEST_EDGE: f64 = 1e-9;
@@ -17,6 +18,12 @@ const SMALLEST_EDGE: f64 = 1e-9;
 const TIE: f64 = 1e9;
 /// Partners per matrix product of correlations.
 const TILE: usize = 512;
+/// Steepest rise of [`tanh_scale`] with centre 0.7.
+const SLOPE: f64 = 10.0 * (1.0 - CENTRE);
+/// More than what rounding takes from 1 − tanh².
+const ROUNDING: f64 = 1e-6;
+/// Squares of weights that differ by more are no ties.
+const MARGIN: f64 = 10.0 / TIE;
 /// A matrix product is taken while it computes at most this many times the correlations that are wanted.
 const WASTE: usize = 12;
 
@@ -41,81 +48,143 @@ impl<'a> Coordinates<'a> {
         Coordinates { latent, mean, inverse }
     }
 
-    /// Pearson correlation over the components of each of `cells` with each partner in its row; 0 where a cell is constant.
-    /// Rows are ascending. Cells whose partners largely agree are correlated by one matrix product with all of them, in
-    /// tiles; else each pair on its own.
+    /// Pearson correlation over the components of two cells; 0 where one is constant.
+    pub fn correlation(&self, i: usize, j: usize) -> f64 {
+        match (self.latent.row(i).to_slice(), self.latent.row(j).to_slice()) {
+            (Some(x), Some(y)) => dot(x, self.mean[i], y, self.mean[j]) * self.inverse[i] * self.inverse[j],
+            _ => 0.0,
+        }
+    }
+
+    /// The correlation of each of `cells` with each partner in its row, in single precision. Rows are ascending. Cells whose
+    /// partners largely agree are correlated by one matrix product with all of them, in tiles; else each pair on its own.
     ///
     /// # Errors
     /// Cancelled.
-    pub fn correlations(&self, cells: &[usize], rows: &[&[(u32, f64)]], ctx: &Context) -> Result<Vec<Vec<f64>>> {
-        let mut partners: Vec<u32> = rows.iter().flat_map(|row| row.iter().map(|&(j, _)| j)).collect();
-        let wanted = partners.len();
-        partners.sort_unstable();
-        partners.dedup();
-        let centred = self.centred(cells.iter().copied());
+    pub fn correlations(&self, cells: &[usize], rows: &[&[(u32, f64)]], ctx: &Context) -> Result<Vec<Vec<f32>>> {
+        let wanted = rows.iter().map(|row| row.len()).sum::<usize>();
+        let (partners, places) = union(rows);
         if cells.len() * partners.len() > WASTE * wanted {
-            let alone = |(i, row): (usize, &&[(u32, f64)])| {
+            let alone = |(&i, row): (&usize, &&[(u32, f64)])| {
                 ctx.check()?;
-                let others = row.iter().map(|&(j, _)| self.products(self.row(&centred, i), 1, &[j]));
-                Ok(others.flatten().collect())
+                Ok(row.iter().map(|&(j, _)| self.correlation(i, j as usize) as f32).collect())
             };
-            return rows.iter().enumerate().map(alone).collect();
+            return cells.iter().zip(rows).map(alone).collect();
         }
-        let mut found: Vec<Vec<f64>> = rows.iter().map(|row| Vec::with_capacity(row.len())).collect();
+        let x = self.gathered(cells.iter().copied());
+        let mut found: Vec<Vec<f32>> = rows.iter().map(|row| Vec::with_capacity(row.len())).collect();
         for tile in partners.chunks(TILE) {
             ctx.check()?;
-            let products = self.products(&centred, cells.len(), tile);
-            for ((row, found), products) in rows.iter().zip(&mut found).zip(products.chunks_exact(tile.len())) {
+            let products = self.products(&x, cells.len(), tile);
+            for (((&i, row), found), products) in
+                cells.iter().zip(rows).zip(&mut found).zip(products.chunks_exact(tile.len()))
+            {
                 // Row and tile are both ascending: what is found so far is where the row's part in this tile starts.
                 let part = row[found.len()..].iter().take_while(|(j, _)| *j <= tile[tile.len() - 1]);
-                let mut places = tile.iter().zip(products);
+                let of_product = |j: u32, product: f32| self.centred(i, j as usize, f64::from(product)) as f32;
                 found.extend(
-                    part.filter_map(|(j, _)| places.find(|(column, _)| *column == j)).map(|(_, product)| product),
+                    part.map(|&(j, _)| of_product(j, products[places[(j - partners[0]) as usize] as usize % TILE])),
                 );
             }
         }
         Ok(found)
     }
 
-    /// (x − mean) / √Σ(x − mean)² of some cells, row by row.
-    fn centred(&self, cells: impl ExactSizeIterator<Item = usize>) -> Vec<f64> {
-        let mut centred = vec![0.0; cells.len() * self.latent.ncols()];
-        for (cell, out) in cells.zip(centred.chunks_exact_mut(self.latent.ncols().max(1))) {
-            let (mean, inverse) = (self.mean[cell], self.inverse[cell]);
-            out.iter_mut().zip(self.latent.row(cell)).for_each(|(out, &x)| *out = (f64::from(x) - mean) * inverse);
-        }
-        centred
+    /// Correlation of two cells from the inner product of their coordinates: (x·y − d x̄ ȳ) / (|x − x̄| |y − ȳ|).
+    fn centred(&self, i: usize, j: usize, product: f64) -> f64 {
+        let means = self.latent.ncols() as f64 * self.mean[i] * self.mean[j];
+        (product - means) * self.inverse[i] * self.inverse[j]
     }
 
-    fn row<'b>(&self, centred: &'b [f64], i: usize) -> &'b [f64] {
-        &centred[i * self.latent.ncols()..(i + 1) * self.latent.ncols()]
+    /// Largest error of [`Coordinates::correlations`] of a cell with these partners. A sum of d products in single precision
+    /// is off by at most d 2⁻²⁴ |x| |y|, and |x|² / |x − x̄|² = 1 + d x̄² / |x − x̄|².
+    fn error(&self, cell: usize, partners: &[(u32, f64)]) -> f64 {
+        let d = self.latent.ncols() as f64;
+        let length = |i: usize| (1.0 + d * (self.mean[i] * self.inverse[i]).powi(2)).sqrt();
+        let longest = partners.iter().map(|&(j, _)| length(j as usize)).fold(1.0, f64::max);
+        (d + 4.0) * f64::from(f32::EPSILON) / 2.0 * length(cell) * longest
     }
 
-    /// Inner products of the `count` rows of `centred` with the centred rows of a tile of cells, row by row.
-    fn products(&self, centred: &[f64], count: usize, tile: &[u32]) -> Vec<f64> {
+    /// Coordinates of some cells, row by row.
+    fn gathered(&self, cells: impl ExactSizeIterator<Item = usize>) -> Vec<f32> {
+        let mut rows = Vec::with_capacity(cells.len() * self.latent.ncols());
+        cells.for_each(|cell| match self.latent.row(cell).to_slice() {
+            Some(row) => rows.extend_from_slice(row),
+            None => rows.extend(self.latent.row(cell)),
+        });
+        rows
+    }
+
+    /// Inner products of the `count` rows of `x` with the coordinates of a tile of cells, row by row.
+    fn products(&self, x: &[f32], count: usize, tile: &[u32]) -> Vec<f32> {
         let width = self.latent.ncols();
-        let others = self.centred(tile.iter().map(|&j| j as usize));
+        let others = self.gathered(tile.iter().map(|&j| j as usize));
         let mut products = vec![0.0; count * tile.len()];
-        let rows = MatRef::from_row_major_slice(centred, count, width);
+        let rows = MatRef::from_row_major_slice(x, count, width);
         let others = MatRef::from_row_major_slice(&others, tile.len(), width);
         let out = MatMut::from_row_major_slice_mut(&mut products, count, tile.len());
         matmul(out, Accum::Replace, rows, others.transpose(), 1.0, Par::Seq);
         products
     }
+
+    /// The partners of a cell that are strongest by M' = √(M ∘ t(c / best)): c their correlation with it, at least 10⁻³, best
+    /// the largest of the row, t = [`tanh_scale`] (centre 0.7); M' scaled so that the row's maximum stays. `k` are kept of each
+    /// of the `parts` of the row. Approximate correlations (`near`) rule out most partners, and the others are computed in
+    /// full: the result is that of exact ones.
+    pub fn strongest(
+        &self,
+        cell: usize,
+        partners: &[(u32, f64)],
+        parts: &[Range<usize>],
+        near: &[f32],
+        k: usize,
+    ) -> Vec<(u32, f64)> {
+        let exact = |at: usize| self.correlation(cell, partners[at].0 as usize).max(FLOOR);
+        let (error, nearest) = (self.error(cell, partners), f64::from(near.iter().copied().fold(f32::MIN, f32::max)));
+        let may_be_best = (0..near.len()).filter(|&at| f64::from(near[at]) >= nearest - 2.0 * error);
+        let best = may_be_best.map(exact).fold(FLOOR, f64::max);
+        let square = |at: usize, c: f64| partners[at].1 * tanh_scale(c / best, CENTRE);
+        let bounds: Vec<(f64, f64)> = (0..near.len())
+            .map(|at| {
+                let middle = square(at, f64::from(near[at]).max(FLOOR));
+                let off = partners[at].1 * steepest(middle / partners[at].1, error / best) * error / best;
+                (middle - off, middle + off)
+            })
+            .collect();
+        let may_be_kept = |part: &Range<usize>| {
+            let mut lower: Vec<f64> = bounds[part.clone()].iter().map(|&(lower, _)| lower).collect();
+            let least = match k {
+                0 => f64::INFINITY,
+                k if k < lower.len() => *lower.select_nth_unstable_by(k - 1, |x, y| y.total_cmp(x)).1 - MARGIN,
+                _ => f64::NEG_INFINITY,
+            };
+            let kept = part.clone().filter(|&at| bounds[at].1 >= least);
+            kept.map(|at| (partners[at].0, square(at, exact(at)).sqrt())).collect::<Vec<_>>()
+        };
+        let mut kept: Vec<Vec<(u32, f64)>> = parts.iter().map(may_be_kept).collect();
+        let new = kept.iter().map(|part| largest(part)).fold(0.0, f64::max);
+        let factor = if new > 0.0 { largest(partners) / new } else { 1.0 };
+        kept.iter_mut().flatten().for_each(|(_, weight)| *weight *= factor);
+        kept.iter().flat_map(|part| top_k(part, k)).collect()
+    }
 }
 
-/// M' = √(M ∘ c), scaled so that the row's maximum stays; c = `correlations`, at least 10⁻³, divided by the row's maximum,
-/// through [`tanh_scale`] (centre 0.7). `partners`: row of M over all partner species.
-pub fn rescale(partners: &mut [(u32, f64)], correlations: &[f64]) {
-    let best = correlations.iter().copied().fold(FLOOR, f64::max);
-    let old = largest(partners);
-    for ((_, weight), correlation) in partners.iter_mut().zip(correlations) {
-        *weight = (*weight * tanh_scale(correlation.max(FLOOR) / best, CENTRE)).sqrt();
-    }
-    let new = largest(partners);
-    if new > 0.0 {
-        partners.iter_mut().for_each(|(_, weight)| *weight *= old / new);
-    }
+/// Partners of any of the rows, ascending, and the place of each among them, by partner less the first one.
+fn union(rows: &[&[(u32, f64)]]) -> (Vec<u32>, Vec<u32>) {
+    let first = rows.iter().filter_map(|row| row.first()).map(|&(j, _)| j).min().unwrap_or(0);
+    let end = rows.iter().filter_map(|row| row.last()).map(|&(j, _)| j + 1).max().unwrap_or(0);
+    let mut places = vec![0; end.saturating_sub(first) as usize];
+    rows.iter().for_each(|row| row.iter().for_each(|(j, _)| places[(j - first) as usize] = 1));
+    let partners: Vec<u32> = (first..end).filter(|j| places[(j - first) as usize] == 1).collect();
+    partners.iter().zip(0..).for_each(|(j, place)| places[(j - first) as usize] = place);
+    (partners, places)
+}
+
+/// Bound of the slope of [`tanh_scale`] (centre 0.7) within `distance` of where its value is `t`. The slope 3 (1 − tanh²)
+/// changes by a factor of at most exp(20 · distance).
+fn steepest(t: f64, distance: f64) -> f64 {
+    let tanh = (t - CENTRE) / (1.0 - CENTRE);
+    (SLOPE * (1.0 - tanh * tanh) * (20.0 * distance).exp() + ROUNDING).min(SLOPE)
 }
 
 fn largest(row: &[(u32, f64)]) -> f64 {
@@ -159,6 +228,7 @@ pub fn stitch(mutual: &Graph, neighbours: &[&Neighbours], cell_offsets: &[usize]
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rng::Rng;
 
     #[test]
     fn ties_go_to_the_lowest_column() {
@@ -179,13 +249,53 @@ mod tests {
         let (x, y) = (&rows[0], &rows[1]);
         let expected = covariance(x, y) / (covariance(x, x) * covariance(y, y)).sqrt();
         let partners = [(1, 1.0), (2, 1.0)];
+        assert!((coordinates.correlation(0, 1) - expected).abs() < 1e-15);
         // One row alone is a matrix product; many rows without common partners are taken pair by pair.
         let mut rows: Vec<&[(u32, f64)]> = vec![&partners];
         for empty_rows in [0, 30] {
             rows.resize(1 + empty_rows, &[]);
             let found = coordinates.correlations(&vec![0; rows.len()], &rows, &Context::default()).unwrap();
-            assert!((found[0][0] - expected).abs() < 1e-14);
+            assert!((f64::from(found[0][0]) - expected).abs() < coordinates.error(0, &partners));
             assert_eq!(found[0][1], 0.0);
+        }
+    }
+
+    /// M' of the whole row, as its formula says.
+    fn rescaled(partners: &[(u32, f64)], correlations: &[f64]) -> Vec<(u32, f64)> {
+        let best = correlations.iter().copied().fold(FLOOR, f64::max);
+        let scaled = partners.iter().zip(correlations);
+        let mut row: Vec<(u32, f64)> =
+            scaled.map(|(&(j, m), c)| (j, (m * tanh_scale(c.max(FLOOR) / best, CENTRE)).sqrt())).collect();
+        let factor = largest(partners) / largest(&row);
+        row.iter_mut().for_each(|(_, weight)| *weight *= factor);
+        row
+    }
+
+    #[test]
+    fn approximate_correlations_change_nothing() {
+        let mut rng = Rng::keyed(1, 2, 3);
+        // Cells in few directions: many partners are nearly as good as each other, and some are equal.
+        let ways = Array2::from_shape_fn((4, 40), |_| rng.normal());
+        let latent = Array2::from_shape_fn((300, 40), |(i, d)| {
+            let noise = if i % 3 == 0 { 0.0 } else { 1e-6 * (i as f64) * (d as f64).sin() };
+            (ways[[i % 4, d]] + noise) as f32
+        });
+        let coordinates = Coordinates::new(&latent);
+        for cell in 0..20 {
+            let mut partners: Vec<(u32, f64)> = (20..300).map(|j| (j, 0.1 + 0.9 * rng.uniform())).collect();
+            // Some rows whose weights are all alike: correlation alone decides.
+            if cell % 2 == 0 {
+                partners.iter_mut().for_each(|(_, weight)| *weight = 0.5);
+            }
+            let near = coordinates.correlations(&[cell], &[&partners], &Context::default()).unwrap();
+            let exact: Vec<f64> = partners.iter().map(|&(j, _)| coordinates.correlation(cell, j as usize)).collect();
+            let row = rescaled(&partners, &exact);
+            for (k, parts) in
+                [(0, vec![0..280]), (20, vec![0..280]), (7, vec![0..100, 100..100, 100..280]), (400, vec![0..280])]
+            {
+                let want: Vec<(u32, f64)> = parts.iter().flat_map(|part| top_k(&row[part.clone()], k)).collect();
+                assert_eq!(coordinates.strongest(cell, &partners, &parts, &near[0], k), want, "{cell} {k}");
+            }
         }
     }
 }

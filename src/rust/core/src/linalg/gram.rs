@@ -1,0 +1,212 @@
+//! Gram matrices of the scaled matrix, exact to rounding. Few of the values are stored, so what many rows have in common goes
+//! through dense products, and the rest from entry to entry; centring is taken out of the sums at the end.
+
+use super::gemm;
+use super::scaled::Scaled;
+use crate::Result;
+use crate::simd::vectorised;
+use ndarray::Array2;
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Genes with at least this share of the cells are multiplied as dense ones when the Gram matrix of the cells is made.
+const DENSE_SHARE: f64 = 0.2;
+
+/// Dense rows are multiplied faster than entries where more than this share of all pairs of genes is there (measured).
+const DENSE_PAIRS: f64 = 0.1;
+
+/// Genes in a dense tile, and cells in a dense tile of rows.
+const TILE: usize = 256;
+
+/// Cells whose entries are multiplied gene by gene: they stay in the cache meanwhile.
+const CELLS: usize = 1024;
+
+/// Entries of some cells, stored twice: cell by cell with ascending columns, and column by column as places in the former.
+struct Entries {
+    /// First entry of each cell, and the number of entries.
+    of_cell: Vec<usize>,
+    columns: Vec<u32>,
+    values: Vec<f64>,
+    /// First entry of each column, and the number of entries.
+    of_column: Vec<usize>,
+    /// The cell of each entry, from 0, and its place in `values`.
+    cells: Vec<(u32, u32)>,
+}
+
+impl Entries {
+    fn of(scaled: &Scaled, cells: Range<usize>) -> Self {
+        let (mut of_cell, mut columns, mut values) = (vec![0], Vec::new(), Vec::new());
+        let mut of_column = vec![0; scaled.genes() + 1];
+        for cell in cells {
+            scaled.each(cell, |j, x| {
+                columns.push(j as u32);
+                values.push(x);
+                of_column[j + 1] += 1;
+            });
+            of_cell.push(values.len());
+        }
+        (1..of_column.len()).for_each(|j| of_column[j] += of_column[j - 1]);
+        let (mut next, mut places) = (of_column.clone(), vec![(0, 0); values.len()]);
+        for (cell, entries) in of_cell.windows(2).enumerate() {
+            for place in entries[0]..entries[1] {
+                let at = &mut next[columns[place] as usize];
+                places[*at] = (cell as u32, place as u32);
+                *at += 1;
+            }
+        }
+        Entries { of_cell, columns, values, of_column, cells: places }
+    }
+
+    fn column(&self, j: usize) -> &[(u32, u32)] {
+        &self.cells[self.of_column[j]..self.of_column[j + 1]]
+    }
+
+    /// Pairs of entries that share a cell.
+    fn pairs(&self) -> f64 {
+        self.of_cell.windows(2).map(|cell| ((cell[1] - cell[0]) as f64).powi(2)).sum()
+    }
+
+    /// Adds Σ_i x_ij x_ik for all k ≤ j.
+    #[inline(always)]
+    fn add_products(&self, j: usize, sums: &mut [f64]) {
+        for &(cell, place) in self.column(j) {
+            let (start, place) = (self.of_cell[cell as usize], place as usize);
+            let x = self.values[place];
+            for (&k, value) in self.columns[start..=place].iter().zip(&self.values[start..=place]) {
+                sums[k as usize] += x * value;
+            }
+        }
+    }
+}
+
+impl Scaled<'_> {
+    /// Entries gene by gene: pointers, cells, values.
+    fn by_gene(&self) -> (Vec<usize>, Vec<u32>, Vec<f64>) {
+        let mut pointers = vec![0; self.genes() + 1];
+        (0..self.cells()).for_each(|i| self.each(i, |j, _| pointers[j + 1] += 1));
+        (0..self.genes()).for_each(|j| pointers[j + 1] += pointers[j]);
+        let mut next = pointers.clone();
+        let (mut cells, mut values) = (vec![0; pointers[self.genes()]], vec![0.0; pointers[self.genes()]]);
+        for i in 0..self.cells() {
+            self.each(i, |j, x| {
+                (cells[next[j]], values[next[j]]) = (i as u32, x);
+                next[j] += 1;
+            });
+        }
+        (pointers, cells, values)
+    }
+
+    /// cells × cells: genes that many cells express go through dense tiles, the others from entry to entry.
+    pub(super) fn gram_of_cells(&self) -> Result<Array2<f64>> {
+        let n = self.cells();
+        let mut out = Array2::zeros((n, n));
+        let (pointers, cells, values) = self.by_gene();
+        let of = |j: usize| pointers[j]..pointers[j + 1];
+        let is_dense = |j: usize| of(j).len() as f64 >= DENSE_SHARE * n as f64;
+        let dense: Vec<usize> = (0..self.genes()).filter(|&j| is_dense(j)).collect();
+        for genes in dense.chunks(TILE) {
+            self.check()?;
+            let mut tile = Array2::zeros((n, genes.len()));
+            for (column, &j) in genes.iter().enumerate() {
+                of(j).for_each(|entry| tile[[cells[entry] as usize, column]] = values[entry]);
+            }
+            gemm::accumulate_gram(&mut out, tile.view())?;
+        }
+        let sparse: Vec<Range<usize>> = (0..self.genes()).map(|j| if is_dense(j) { 0..0 } else { of(j) }).collect();
+        gemm::row_blocks(&mut out, 16)?.for_each(|(start, _, block)| {
+            vectorised(
+                #[inline(always)]
+                || self.add_sparse_products(start, &sparse, &cells, &values, block),
+            );
+        });
+        let shift: Vec<f64> = (0..n).into_par_iter().map(|i| self.dot_centre(i)).collect();
+        let square: f64 = self.centre().iter().map(|m| m * m).sum();
+        gemm::row_blocks(&mut out, 16)?.for_each(|(start, rows, block)| {
+            for (i, sums) in (start..start + rows).zip(block.chunks_mut(n)) {
+                sums[..=i].iter_mut().zip(&shift).for_each(|(sum, s)| *sum += square - shift[i] - s);
+            }
+        });
+        gemm::mirror(&mut out);
+        Ok(out)
+    }
+
+    /// Adds the products of cells from `start` on with all cells up to themselves, over genes whose entries (`cells`,
+    /// `values`) are given as ranges.
+    #[inline(always)]
+    fn add_sparse_products(
+        &self,
+        start: usize,
+        genes: &[Range<usize>],
+        cells: &[u32],
+        values: &[f64],
+        out: &mut [f64],
+    ) {
+        let n = self.cells();
+        for (i, sums) in (start..).zip(out.chunks_mut(n)) {
+            self.each(
+                i,
+                #[inline(always)]
+                |j, x| {
+                    let entries = genes[j].clone();
+                    let cells = &cells[entries.clone()];
+                    let upto = cells.partition_point(|&cell| cell as usize <= i);
+                    for (&cell, value) in cells[..upto].iter().zip(&values[entries]) {
+                        sums[cell as usize] += x * value;
+                    }
+                },
+            );
+        }
+    }
+
+    /// genes × genes, a tile of cells at a time: from entry to entry where cells have few of them, else in dense rows.
+    pub(super) fn gram_of_genes(&self) -> Result<Array2<f64>> {
+        let (n, g) = (self.cells(), self.genes());
+        let mut out = Array2::zeros((g, g));
+        for start in (0..n).step_by(CELLS) {
+            self.check()?;
+            let cells = start..n.min(start + CELLS);
+            let entries = Entries::of(self, cells.clone());
+            if entries.pairs() > DENSE_PAIRS * cells.len() as f64 * (g * g) as f64 {
+                self.add_dense_rows(cells, &mut out)?;
+            } else {
+                gemm::row_blocks(&mut out, 1)?.for_each(|(j, _, sums)| {
+                    vectorised(
+                        #[inline(always)]
+                        || entries.add_products(j, sums),
+                    );
+                });
+            }
+        }
+        // Σ (x − m)(y − m') = Σ x y − n m m'.
+        let centre = self.centre();
+        gemm::row_blocks(&mut out, 16)?.for_each(|(start, rows, block)| {
+            for (j, sums) in (start..start + rows).zip(block.chunks_mut(g)) {
+                sums[..=j].iter_mut().zip(centre).for_each(|(sum, m)| *sum -= n as f64 * centre[j] * m);
+            }
+        });
+        gemm::mirror(&mut out);
+        Ok(out)
+    }
+
+    /// Adds the products of some cells as dense rows.
+    fn add_dense_rows(&self, cells: Range<usize>, out: &mut Array2<f64>) -> Result<()> {
+        let g = self.genes();
+        for start in cells.clone().step_by(TILE) {
+            self.check()?;
+            let mut tile = Array2::zeros((TILE.min(cells.end - start), g));
+            gemm::row_blocks(&mut tile, 16)?.for_each(|(first, count, block)| {
+                for (i, values) in (first..first + count).zip(block.chunks_mut(g)) {
+                    self.each(start + i, |j, x| values[j] += x);
+                }
+            });
+            gemm::accumulate_gram(out, tile.t())?;
+        }
+        Ok(())
+    }
+
+    fn dot_centre(&self, cell: usize) -> f64 {
+        let mut sum = 0.0;
+        self.each(cell, |j, x| sum += x * self.centre()[j]);
+        sum
+    }
+}

@@ -133,10 +133,8 @@ struct MutualRow {
 impl MutualRow {
     /// The parts of the row of which the strongest partners are kept.
     fn parts(&self, cut: Cut) -> Vec<Range<usize>> {
-        if !cut.per_partner {
-            return vec![0..self.partners.len()];
-        }
-        std::iter::once(0).chain(self.ends.iter().copied()).zip(&self.ends).map(|(start, &end)| start..end).collect()
+        let ends = if cut.per_partner { self.ends.clone() } else { vec![self.partners.len()] };
+        std::iter::once(0).chain(ends.iter().copied()).zip(&ends).map(|(start, &end)| start..end).collect()
     }
 
     /// The strongest partners.

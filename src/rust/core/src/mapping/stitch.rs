@@ -290,9 +290,10 @@ mod tests {
             let near = coordinates.correlations(&[cell], &[&partners], &Context::default()).unwrap();
             let exact: Vec<f64> = partners.iter().map(|&(j, _)| coordinates.correlation(cell, j as usize)).collect();
             let row = rescaled(&partners, &exact);
-            for (k, parts) in
-                [(0, vec![0..280]), (20, vec![0..280]), (7, vec![0..100, 100..100, 100..280]), (400, vec![0..280])]
-            {
+            let whole = vec![280];
+            for (k, ends) in [(0, &whole), (20, &whole), (400, &whole), (7, &vec![100, 100, 280])] {
+                let parts: Vec<Range<usize>> =
+                    std::iter::once(0).chain(ends.iter().copied()).zip(ends).map(|(start, &end)| start..end).collect();
                 let want: Vec<(u32, f64)> = parts.iter().flat_map(|part| top_k(&row[part.clone()], k)).collect();
                 assert_eq!(coordinates.strongest(cell, &partners, &parts, &near[0], k), want, "{cell} {k}");
             }

@@ -87,7 +87,7 @@ overlap_points <- function(cells, values, names) {
     there <- values[, k] > 0
     share <- values[there, k] / max(values[, k], .Machine$double.xmin)
     part <- data.frame(cells[there, ], what = rep(names[[k]], sum(there)), value = values[there, k], share = share)
-    part[order(part$share), ]
+    part[order(signif(part$share, 6)), ]
   })
   points <- do.call(rbind, points)
   points$what <- factor(points$what, names)

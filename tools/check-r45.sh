@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # R CMD check --as-cran and the tests that need Seurat 5, on R 4.5, in a Debian 13 chroot: tools/check-r45.sh
+# tools/check-r45.sh --possible only says (status 0 or 1) whether a chroot can be made here at all: root, mounts, device files.
 # The chroot is made once (about 2 GB) in SAMAP_R45_ROOT, by default ~/.cache/samap/debian-13, and used again. Rust comes from this machine:
 # Debian's own is too old. Everything is mounted in a mount namespace of its own, so nothing stays mounted.
 # Ends with the line `check-r45: N passed, N failed`.
@@ -10,6 +11,20 @@ root=${SAMAP_R45_ROOT:-${XDG_CACHE_HOME:-$HOME/.cache}/samap/debian-13}
 target=${SAMAP_TARGET_DIR:-$PWD/build/target}-r45
 cargo_home=${CARGO_HOME:-$HOME/.cargo}
 rustup_home=${RUSTUP_HOME:-$HOME/.rustup}
+
+# As debootstrap and this script will do it.
+try_chroot() {
+  local folder
+  folder=$(mktemp -d)
+  trap 'rm -rf "$folder"' RETURN
+  mkdir "$folder/bound"
+  mknod "$folder/null" c 1 3 && echo >"$folder/null" && chroot / true &&
+    unshare --mount --propagation private mount --bind /proc "$folder/bound"
+}
+if [ "${1:-}" = --possible ]; then
+  [ "$(id -u)" = 0 ] && { command -v debootstrap || command -v apt-get; } >/dev/null && try_chroot 2>/dev/null
+  exit
+fi
 
 # What cannot be checked has not passed.
 stop() {

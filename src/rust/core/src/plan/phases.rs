@@ -26,6 +26,8 @@ const PARTIAL: f64 = 16.0;
 const PER_COMPONENT: f64 = 4.0;
 const LEAST_VECTORS: f64 = 640.0;
 const ROOM: f64 = 1.6;
+/// Dense operations in the time of a product of two entries whose place has to be looked up.
+const GATHERED: f64 = 45.0;
 /// Queries and database rows in a tile of an exact search.
 const TILE: f64 = 384.0;
 /// Share of the memory budget that sections of neighbourhoods take: half of its entries, which are counted as 32 bytes each, in both
@@ -154,7 +156,9 @@ fn pca(n: f64, g: f64, entries: f64, k: f64, solver: PcaSolver, scores: bool) ->
         let by_gene = if n <= g { entries * EDGE } else { 0.0 };
         let result = (n + g) * k * (DOUBLE + SINGLE);
         let bytes = side * side * DOUBLE + basis + by_gene.max(PARTIAL * g * EXACT_STRIP * DOUBLE) + result;
-        let gram = if n <= g { (entries * entries / g).min(n * n * g) } else { n * g * g };
+        // From entry to entry, or densely where that is less.
+        let pairs = |shared: f64| GATHERED * entries * entries / (2.0 * shared);
+        let gram = if n <= g { pairs(g).min(n * n * g) } else { pairs(n).min(n * g * g) };
         // The leading pairs by iteration, or all of them where many are wanted.
         let eigen = if 8.0 * k < side { 2.0 * side * side * 12.0 * k } else { 9.0 * side * side * side };
         let work = Work { double: gram + eigen + 4.0 * entries * k, ..Work::default() };
@@ -332,7 +336,7 @@ fn mutual(ledger: &mut Ledger, joint: &Joint, settings: &Settings, pass: usize) 
     // Candidates of a cell: those in whose neighbourhoods its partners are.
     let candidates: f64 =
         joint.pairs().map(|(a, b)| joint.sizes[a].n * joint.reached[b] / joint.sizes[b].n.max(1.0)).sum();
-    let scratch = threads * (3.0 * DOUBLE * joint.cells + 128.0 * 2.0 * PAIR * candidates / joint.cells.max(1.0));
+    let scratch = threads * (4.0 * DOUBLE * joint.cells + 128.0 * 2.0 * PAIR * candidates / joint.cells.max(1.0));
     let rows = joint.cells * (2.0 * ROW + joint.k * PAIR);
     let stitching = joint.edges * (PAIR + EDGE) + joint.cells * (ROW + joint.k * EDGE);
     let all: f64 = joint.reached.iter().map(|reached| 2.0 * reached * INDEX).sum();
@@ -340,7 +344,7 @@ fn mutual(ledger: &mut Ledger, joint: &Joint, settings: &Settings, pass: usize) 
     let making = blocks * largest / joint.cells.max(1.0) + scratch + rows + sections;
     let working = blocks + 16.0 * joint.cells + making.max(stitching);
     let correlated = if settings.mapping.scale_edges_by_corr { 2.0 * candidates * joint.width } else { 0.0 };
-    let work = Work { double: correlated, moved: candidates * joint.k * PAIR, ..Work::default() };
+    let work = Work { single: correlated, moved: candidates * joint.k * PAIR, ..Work::default() };
     ledger.phase(None, &format!("pass {pass}: mutual neighbours"), working, &[(work, factor::MUTUAL)]);
     ledger.hold(joint.edges * EDGE);
 }

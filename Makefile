@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help demo install test test-cuda check check-h5ad check-r45 check-kernels check-report figures fuzz lint vendor site golden \
-  h5ad-fixtures data bench bench-programs bench-phases bench-reference bench-scale clean
+  h5ad-fixtures data bench bench-programs bench-knn bench-phases bench-reference bench-scale clean
 
 export SAMAP_TARGET_DIR ?= $(or $(CARGO_TARGET_DIR),$(CURDIR)/build/target)
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -13,6 +13,7 @@ DEMO_OUTPUT ?= demo-output
 RUNS ?= 3
 THREADS ?= 2
 SIZES ?= 4000 12000 36000
+KNN_SIZES ?= 12000 36000 100000
 PHASE_SIZES ?= 1000 2000 4000 8000
 REFERENCE_SIZES ?= pancreas 12000 36000
 # How the scaling series gives the counts to samap(): memory (matrices), h5ad (paths; for what does not fit into R), or disk (paths, and
@@ -108,6 +109,12 @@ bench: ## criterion benchmarks of every step of the core, about two minutes (BEN
 bench-programs:
 	@tools/install-deps.sh bench
 	@cd benches && CARGO_TARGET_DIR="$(SAMAP_TARGET_DIR)" cargo build --quiet --release --bins
+
+bench-knn: bench-programs ## searches for neighbours side by side: time, recall, share of the machine's rate (KNN_SIZES="12000 36000 100000")
+	@tools/install-deps.sh build
+	@Rscript --vanilla benches/reference/export_data.R build/bench-knn
+	@RAYON_NUM_THREADS=$(THREADS) "$(SAMAP_TARGET_DIR)/release/knn" build/bench-knn benches/knn.csv $(KNN_SIZES)
+	@Rscript --vanilla benches/knn/report.R $(THREADS)
 
 bench-phases: bench-programs ## steps in their older form and in ours: time, memory, plot (PHASE_SIZES="1000 2000 4000 8000")
 	@tools/install-deps.sh build

@@ -53,11 +53,11 @@ struct Basis {
 }
 
 impl Basis {
-    /// Room for one more block; the basis grows by doubling.
-    fn push(&mut self, block: &Array2<f64>) {
+    /// One more block; the room grows by doubling, up to `limit` vectors.
+    fn push(&mut self, block: &Array2<f64>, limit: usize) {
         let (n, b) = block.dim();
         if self.size + b > self.vectors.nrows() {
-            let room = 2 * (self.size + b);
+            let room = (2 * (self.size + b)).min(limit);
             let mut vectors = Array2::zeros((room, n));
             vectors.slice_mut(s![..self.size, ..]).assign(&self.vectors.slice(s![..self.size, ..]));
             let mut projected = Array2::zeros((room, room));
@@ -104,7 +104,7 @@ pub fn leading(
     let mut block = qr::thin(random(n, b, settings.seed).view())?.0;
     while basis.size + b <= limit {
         ctx.check()?;
-        basis.push(&block);
+        basis.push(&block, limit);
         let mut image = apply(block.view())?;
         let mut coefficients = basis.remove_from(&mut image)?;
         coefficients += &basis.remove_from(&mut image)?;

@@ -118,6 +118,11 @@ impl Expander {
         self.graph.rows()
     }
 
+    /// The neighbours of each cell.
+    pub(super) fn graph(&self) -> &Pattern {
+        &self.graph
+    }
+
     /// Most cells there can be in the neighbourhood of a cell.
     pub fn most(&self, cell: usize) -> usize {
         self.budgets[cell].min(self.cells())

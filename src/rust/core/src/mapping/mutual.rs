@@ -72,7 +72,7 @@ pub fn mutual_graph(
             }
             Ok(cuts)
         };
-        let sections = sections(&order, neighbourhood, if held { BLOCK } else { SECTION }, entries / 2);
+        let sections = sections(order, neighbourhood, if held { BLOCK } else { SECTION }, entries / 2);
         let found: Vec<Vec<Vec<(u32, f64)>>> =
             sections.par_iter().map_init(|| Scratch::new(cells), of_section).collect::<Result<_>>()?;
         for (&i, row) in order.iter().zip(found.into_iter().flatten()) {

@@ -9,6 +9,8 @@ pub struct Neighbourhood {
     /// Group of each cell.
     pub(super) group: Vec<u32>,
     pub(super) sets: Sets,
+    /// All cells, in the order in which they are worked on.
+    order: Vec<usize>,
 }
 
 /// The neighbourhoods of the cells of a species.
@@ -24,7 +26,8 @@ pub(crate) enum Sets {
 impl Neighbourhood {
     /// Neighbourhoods from an expansion. The group of each cell only decides which cells are worked on together.
     pub fn of_cells(group: &[u32], forward: Pattern) -> Self {
-        Neighbourhood { group: group.to_vec(), sets: Sets::Cells { backward: forward.transpose(), forward } }
+        let order = depth_first(&forward, group);
+        Self::new(group, Sets::Cells { backward: forward.transpose(), forward }, order)
     }
 
     /// Neighbourhoods that are held where all of them take at most `bytes`, else made when they are needed.
@@ -36,17 +39,24 @@ impl Neighbourhood {
         let need = most.saturating_mul(2 * size_of::<u32>());
         if need <= bytes {
             ctx.choose("neighborhoods", "held", format!("{need} bytes at most, of {bytes}"));
-            return Ok(Self::of_cells(group, expander.all(ctx)?));
+            let (forward, order) = (expander.all(ctx)?, depth_first(expander.graph(), group));
+            return Ok(Self::new(group, Sets::Cells { backward: forward.transpose(), forward }, order));
         }
         ctx.choose("neighborhoods", "in sections", format!("all of them may take {need} bytes, more than {bytes}"));
-        Ok(Neighbourhood { group: group.to_vec(), sets: Sets::Made(expander) })
+        let order = depth_first(expander.graph(), group);
+        Ok(Self::new(group, Sets::Made(expander), order))
     }
 
     /// The group of each cell as its neighbourhood.
     pub fn of_groups(group: &[u32]) -> Self {
         let mut members = vec![Vec::new(); group.iter().max().map_or(0, |&last| last as usize + 1)];
         group.iter().enumerate().for_each(|(cell, &group)| members[group as usize].push(cell as u32));
-        Neighbourhood { group: group.to_vec(), sets: Sets::Groups { members } }
+        let order = members.iter().flatten().map(|&cell| cell as usize).collect();
+        Self::new(group, Sets::Groups { members }, order)
+    }
+
+    fn new(group: &[u32], sets: Sets, order: Vec<usize>) -> Self {
+        Neighbourhood { group: group.to_vec(), sets, order }
     }
 
     /// Group of each cell.
@@ -66,11 +76,9 @@ impl Neighbourhood {
         !matches!(self.sets, Sets::Made(_))
     }
 
-    /// All cells, group by group.
-    pub(super) fn order(&self) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.group.len()).collect();
-        order.sort_by_key(|&cell| self.group[cell]);
-        order
+    /// All cells. Those that come one after the other share most of their partners, as far as that can be had.
+    pub(super) fn order(&self) -> &[usize] {
+        &self.order
     }
 
     /// Entries that must be made before a cell's partners can be found.
@@ -80,6 +88,34 @@ impl Neighbourhood {
             _ => 0,
         }
     }
+}
+
+/// All cells, group by group, and depth first within a group: most are neighbours of the one before.
+fn depth_first(graph: &Pattern, group: &[u32]) -> Vec<usize> {
+    let mut starts: Vec<usize> = (0..group.len()).collect();
+    starts.sort_by_key(|&cell| group[cell]);
+    let (mut seen, mut order) = (vec![false; group.len()], Vec::with_capacity(group.len()));
+    // Cells on the way from the start, and how many of their neighbours were looked at.
+    let mut path: Vec<(usize, usize)> = Vec::new();
+    for start in starts {
+        if !std::mem::replace(&mut seen[start], true) {
+            order.push(start);
+            path.push((start, 0));
+        }
+        while let Some((cell, at)) = path.last_mut() {
+            let Some(&next) = graph.row(*cell).get(*at) else {
+                path.pop();
+                continue;
+            };
+            *at += 1;
+            let next = next as usize;
+            if group[next] == group[start] && !std::mem::replace(&mut seen[next], true) {
+                order.push(next);
+                path.push((next, 0));
+            }
+        }
+    }
+    order
 }
 
 /// Some cells of a species, with their neighbourhoods at hand.

@@ -20,7 +20,7 @@ const CLUSTERS: f64 = 12.0;
 const BLOCKS: f64 = 32.0;
 /// Vectors multiplied at once by the exact and by the randomized solver, and blocks of cells whose sums exist side by side.
 const EXACT_STRIP: f64 = 32.0;
-const STRIP: f64 = 64.0;
+const STRIP: f64 = 32.0;
 const PARTIAL: f64 = 16.0;
 /// Vectors of the randomized solver's basis per component and at least, when it is as large as it gets, and the room they are given.
 const PER_COMPONENT: f64 = 4.0;

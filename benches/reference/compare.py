@@ -125,11 +125,15 @@ def table(size, ours, reference, difference):
     ]
 
 
+def of_runs(runs):
+    return "one run each" if runs == 1 else f"medians of {runs} runs each, alternating"
+
+
 def footnote(runs, threads):
     return [
         "The reference runs as it is installed: its HNSW neighbours and the order of its ties decide which cells the neighbourhood of",
         "a small type gets. With exact neighbours and a stable order its scores are ours (`golden_end_to_end`, `test-golden.R`).", "",
-        f"{machine()}; {threads} cores; medians of {runs} runs each, alternating; {datetime.date.today().isoformat()}. Seconds are from",
+        f"{machine()}; {threads} cores; {of_runs(runs)}; {datetime.date.today().isoformat()}. Seconds are from",
         "raw counts in memory; *all* is without UMAP, and so is the peak memory, which is that of the whole process. The phases of all",
         "species and passes are summed; *other* is what lies between them. Pairs other than the pancreas pair are made from it by",
         "drawing cells and thinning their counts (`benches/src/pancreas.rs`). Made by `make bench-reference`.",

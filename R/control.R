@@ -7,9 +7,9 @@
 #'   the neighbours of one cell the order of the cells decides who comes first; `"nearest"`, the same but nearest
 #'   neighbours first, so that the order of the cells does not matter; or `"matrix_power"`, ring by ring those that
 #'   most paths lead to, as in SAMap before version 3.
-#' @param max_neighborhood Most cells in the neighbourhood of a cell: its budget is the size of its group, or this if that
-#'   is smaller. With a bound, time and memory grow with the number of cells and not with its square. `Inf`: no bound, as
-#'   in the reference.
+#' @param max_neighborhood Most cells in the neighbourhood of a cell: its budget is the size of its group, or this if
+#'   that is smaller. With a bound, time and memory grow with the number of cells and not with its square. `Inf`: no
+#'   bound, as in the reference.
 #' @param pca_solver How principal components are found: `"auto"` (exact up to a smaller side of 3000, else
 #'   randomized), `"exact"`, `"lanczos"` or `"randomized"`.
 #' @param n_components Number of components the mapping projects through, per species.
@@ -21,10 +21,10 @@
 #'   1024). Chunks are cut to fit it; it changes memory and time, never a result. Data and results come on top.
 #' @param on_disk Keep the normalised expression of each species in a file instead of in memory: `TRUE` (in R's
 #'   temporary folder) or the path of a folder on a disk with more room. The file has 6 bytes per count other than 0
-#'   while counts are read and about 4 afterwards, has no name, and is gone with the run, however that ends. Results are
-#'   the same bits; the run is somewhat slower. With counts in `.h5ad` files nothing that grows with the counts is held in
-#'   memory. A folder that is itself in memory (tmpfs) gains nothing, which a warning says; a large
-#'   file whose matrix is stored by gene (CSC) is read slowly.
+#'   while counts are read and about 4 afterwards, has no name, and is gone with the run, however that ends. Results
+#'   are the same bits; the run is somewhat slower. With counts in `.h5ad` files nothing that grows with the counts is
+#'   held in memory. A folder that is itself in memory (tmpfs) gains nothing, which a warning says; a large file whose
+#'   matrix is stored by gene (CSC) is read slowly.
 #' @param exact_limit Largest number of cells that `knn = "auto"` searches exactly.
 #' @param probe Share of the lists of the inverted file that are searched per cell (`knn = "ivf"`).
 #' @param hnsw_m,hnsw_ef_construction,hnsw_ef Connections per layer, and candidates held while building and searching

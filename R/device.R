@@ -13,8 +13,8 @@ samap_devices <- function() {
   as.data.frame(devices_())
 }
 
-# The device that `step` takes for a `backend`, and why, in the record of its run. A device asked for by name that cannot
-# be used is an error that says why not.
+# The device that `step` takes for a `backend`, and why, in the record of its run. A device asked for by name that
+# cannot be used is an error that says why not.
 resolve_backend <- function(backend, run, step = "samap") {
   backend <- check_choice(backend, c("auto", "cpu", "cuda"), "backend")
   if (backend == "cpu") {

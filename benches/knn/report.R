@@ -10,7 +10,7 @@ table <- data.frame(
   `of the rate of sgemm` = share(measured$share_of_sgemm), check.names = FALSE
 )
 note <- c(
-  paste0("The ", 20, " nearest of every cell, itself included, in ", measured$dimensions[[1]], " dimensions, with the default options."),
+  paste0("The 20 nearest of every cell, itself included, in ", measured$dimensions[[1]], " dimensions, with the default options."),
   "The cells lie between cells of the human pancreas and their neighbours (`benches/src/bin/knn.rs`); recall is against the exact search. HNSW",
   "is built by one thread, so that it is the same every time. Made by `make bench-knn`.", "", describe_machine(threads)
 )

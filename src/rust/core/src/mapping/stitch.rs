@@ -10,6 +10,7 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use ndarray::Array2;
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// Edges below this are rounding.
@@ -29,7 +30,9 @@ const WASTE: usize = 12;
 
 /// Latent coordinates (one row per cell of all species) with each cell's mean and inverse deviation over the components.
 pub struct Coordinates<'a> {
-    latent: &'a Array2<f32>,
+    /// Coordinates row by row, `width` a cell.
+    latent: Cow<'a, [f32]>,
+    width: usize,
     mean: Vec<f64>,
     /// 1 / √Σ(x − mean)²; 0 for a constant row.
     inverse: Vec<f64>,
@@ -45,15 +48,17 @@ impl<'a> Coordinates<'a> {
             (mean, if squares > 0.0 { 1.0 / squares.sqrt() } else { 0.0 })
         };
         let (mean, inverse) = (0..latent.nrows()).into_par_iter().map(of_cell).unzip();
-        Coordinates { latent, mean, inverse }
+        let rows = latent.as_slice().map_or_else(|| latent.iter().copied().collect(), Cow::Borrowed);
+        Coordinates { latent: rows, width: latent.ncols(), mean, inverse }
+    }
+
+    fn row(&self, cell: usize) -> &[f32] {
+        &self.latent[cell * self.width..(cell + 1) * self.width]
     }
 
     /// Pearson correlation over the components of two cells; 0 where one is constant.
     pub fn correlation(&self, i: usize, j: usize) -> f64 {
-        match (self.latent.row(i).to_slice(), self.latent.row(j).to_slice()) {
-            (Some(x), Some(y)) => dot(x, self.mean[i], y, self.mean[j]) * self.inverse[i] * self.inverse[j],
-            _ => 0.0,
-        }
+        dot(self.row(i), self.mean[i], self.row(j), self.mean[j]) * self.inverse[i] * self.inverse[j]
     }
 
     /// The correlation of each of `cells` with each partner in its row, in single precision. Rows are ascending. Cells whose
@@ -92,14 +97,14 @@ impl<'a> Coordinates<'a> {
 
     /// Correlation of two cells from the inner product of their coordinates: (x·y − d x̄ ȳ) / (|x − x̄| |y − ȳ|).
     fn centred(&self, i: usize, j: usize, product: f64) -> f64 {
-        let means = self.latent.ncols() as f64 * self.mean[i] * self.mean[j];
+        let means = self.width as f64 * self.mean[i] * self.mean[j];
         (product - means) * self.inverse[i] * self.inverse[j]
     }
 
     /// Largest error of [`Coordinates::correlations`] of a cell with these partners. A sum of d products in single precision
     /// is off by at most d 2⁻²⁴ |x| |y|, and |x|² / |x − x̄|² = 1 + d x̄² / |x − x̄|².
     fn error(&self, cell: usize, partners: &[(u32, f64)]) -> f64 {
-        let d = self.latent.ncols() as f64;
+        let d = self.width as f64;
         let length = |i: usize| (1.0 + d * (self.mean[i] * self.inverse[i]).powi(2)).sqrt();
         let longest = partners.iter().map(|&(j, _)| length(j as usize)).fold(1.0, f64::max);
         (d + 4.0) * f64::from(f32::EPSILON) / 2.0 * length(cell) * longest
@@ -107,17 +112,14 @@ impl<'a> Coordinates<'a> {
 
     /// Coordinates of some cells, row by row.
     fn gathered(&self, cells: impl ExactSizeIterator<Item = usize>) -> Vec<f32> {
-        let mut rows = Vec::with_capacity(cells.len() * self.latent.ncols());
-        cells.for_each(|cell| match self.latent.row(cell).to_slice() {
-            Some(row) => rows.extend_from_slice(row),
-            None => rows.extend(self.latent.row(cell)),
-        });
+        let mut rows = Vec::with_capacity(cells.len() * self.width);
+        cells.for_each(|cell| rows.extend_from_slice(self.row(cell)));
         rows
     }
 
     /// Inner products of the `count` rows of `x` with the coordinates of a tile of cells, row by row.
     fn products(&self, x: &[f32], count: usize, tile: &[u32]) -> Vec<f32> {
-        let width = self.latent.ncols();
+        let width = self.width;
         let others = self.gathered(tile.iter().map(|&j| j as usize));
         let mut products = vec![0.0; count * tile.len()];
         let rows = MatRef::from_row_major_slice(x, count, width);
@@ -248,6 +250,8 @@ mod tests {
         let covariance = |x: &[f64; 9], y: &[f64; 9]| (0..9).map(|i| (x[i] - mean(x)) * (y[i] - mean(y))).sum::<f64>();
         let (x, y) = (&rows[0], &rows[1]);
         let expected = covariance(x, y) / (covariance(x, x) * covariance(y, y)).sqrt();
+        let by_column = latent.t().as_standard_layout().into_owned().reversed_axes();
+        assert_eq!(Coordinates::new(&by_column).correlation(0, 1), coordinates.correlation(0, 1));
         let partners = [(1, 1.0), (2, 1.0)];
         assert!((coordinates.correlation(0, 1) - expected).abs() < 1e-15);
         // One row alone is a matrix product; many rows without common partners are taken pair by pair.

@@ -26,7 +26,8 @@
 #'   held in memory. A folder that is itself in memory (tmpfs) gains nothing, which a warning says; a large file whose
 #'   matrix is stored by gene (CSC) is read slowly.
 #' @param exact_limit Largest number of cells that `knn = "auto"` searches exactly.
-#' @param probe Share of the lists of the inverted file that are searched per cell (`knn = "ivf"`).
+#' @param probes Lists of the inverted file that are searched per cell for neighbours in another species, of about as many
+#'   as the square root of the number of cells (`knn = "ivf"`); within a species a third of them, which finds as much.
 #' @param hnsw_m,hnsw_ef_construction,hnsw_ef Connections per layer, and candidates held while building and searching
 #'   the graph (`knn = "hnsw"`).
 #' @param keep_iterations Keep the stitched graph of every pass. `FALSE`: of the first and the last.
@@ -41,10 +42,10 @@
 #' @examples
 #' samap_control(keep_iterations = TRUE, memory = "4GB")
 #' @export
-samap_control <- function(expansion = c("bfs", "nearest", "matrix_power"), max_neighborhood = 2000,
+samap_control <- function(expansion = c("bfs", "nearest", "matrix_power"), max_neighborhood = 4000,
                           pca_solver = c("auto", "exact", "lanczos", "randomized"), n_components = 300L,
-                          wscale = FALSE, correlation_memory = 2e9, memory = 2^30, on_disk = FALSE,
-                          exact_limit = 50000L, probe = 0.1,
+                          wscale = FALSE, correlation_memory = 2e9, memory = 2^31, on_disk = FALSE,
+                          exact_limit = 20000L, probes = 48L,
                           hnsw_m = 48L, hnsw_ef_construction = 200L, hnsw_ef = 200L,
                           keep_iterations = FALSE, keep_counts = TRUE, cache = NULL) {
   control <- list(
@@ -57,7 +58,7 @@ samap_control <- function(expansion = c("bfs", "nearest", "matrix_power"), max_n
     memory = memory_bytes(memory),
     on_disk = check_on_disk(on_disk),
     exact_limit = check_number(exact_limit, "exact_limit", min = 0, integer = TRUE),
-    probe = check_number(probe, "probe", min = 0, max = 1),
+    probes = check_number(probes, "probes", min = 1, integer = TRUE),
     hnsw_m = check_number(hnsw_m, "hnsw_m", min = 2, max = 256, integer = TRUE),
     hnsw_ef_construction = check_number(hnsw_ef_construction, "hnsw_ef_construction", min = 1, integer = TRUE),
     hnsw_ef = check_number(hnsw_ef, "hnsw_ef", min = 1, integer = TRUE),
@@ -143,7 +144,7 @@ check_control <- function(control) {
 knn_options <- function(method, control) {
   with_options(
     samap_defaults()$knn,
-    method = method, exact_limit = control$exact_limit, probe = control$probe,
+    method = method, exact_limit = control$exact_limit, probes = control$probes,
     hnsw_m = control$hnsw_m, hnsw_ef_construction = control$hnsw_ef_construction, hnsw_ef = control$hnsw_ef
   )
 }

@@ -58,6 +58,9 @@ mkdir -p "$root/samap"
 tar --exclude=./build --exclude=./.git --exclude=./src/rust/target --exclude=./benches/target --exclude=./demo-output -cf - . |
   tar -xf - -C "$root/samap"
 
+# Crates are fetched here: what this machine knows of proxies and certificates is not known in the chroot.
+cargo fetch --locked --quiet --manifest-path src/rust/Cargo.toml || stop "The crates cannot be fetched."
+
 # In the namespace: mounts, then the chroot.
 inside() {
   mount --bind /proc "$root/proc"
@@ -68,7 +71,7 @@ inside() {
   cp /etc/resolv.conf "$root/etc/resolv.conf"
   exec chroot "$root" /usr/bin/env -i HOME=/root TERM="${TERM:-dumb}" LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
     PATH="$cargo_home/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
-    CARGO_HOME="$cargo_home" RUSTUP_HOME="$rustup_home" SAMAP_TARGET_DIR=/target SAMAP_CHECK_NAME=check-r45 \
+    CARGO_HOME="$cargo_home" RUSTUP_HOME="$rustup_home" CARGO_NET_OFFLINE=true SAMAP_TARGET_DIR=/target SAMAP_CHECK_NAME=check-r45 \
     bash -c 'cd /samap && tools/install-deps.sh check || exit 3
       # Tests that need these packages are skipped without them.
       Rscript -e "stopifnot(getRversion() >= \"4.5\", packageVersion(\"Seurat\") >= \"5\", packageVersion(\"SingleCellExperiment\") > \"0\")" || exit 3

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # R CMD build and R CMD check --as-cran. Errors, warnings and notes beyond the ones that every such check of an unpublished package has
 # (new submission, addresses and clock that cannot be looked up offline, size) count as failures.
-# Lists the tests that were skipped, and why.
+# Lists the tests that were skipped, and why, and those that failed.
 # Ends with the line `check: N passed, N failed` (another name in SAMAP_CHECK_NAME).
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -29,7 +29,7 @@ if [ ! -f "$log" ]; then
   echo "$name: 0 passed, 1 failed"
   exit 1
 fi
-sed -n '/Skipped tests/,/^$/p' samap.Rcheck/tests/testthat.Rout*
+sed -n '/Skipped tests/,/^$/p; /Failed tests/,$p' samap.Rcheck/tests/testthat.Rout*
 # One check a line, `* checking x ... OK`; a check that says more first ends with a line of its own, ` OK` or ` ERROR`.
 results=$(awk '/^\* / { name = $0; if ($0 ~ / \.\.\.$/) next }
   /^\* .* \.\.\. / || /^ (OK|ERROR|WARNING|NOTE|FAILED)$/ { if (/^ /) print name $0; else print }' "$log")

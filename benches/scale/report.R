@@ -23,9 +23,14 @@ grouped <- function(phases, name = "what", column = "seconds") {
   data.frame(phase = levels(kind), seconds = as.numeric(tapply(phases[[column]], kind, sum)), peak_mb = peak)
 }
 
-# Slope of log y over log cells; NA for fewer than two sizes.
+# From this size on exponents are fitted: below, much of the time does not depend on the number of cells.
+fitted_from <- 36000
+
+# Slope of log y over log cells, over the large sizes where there are two, else over all; NA for fewer than two sizes.
 exponent <- function(cells, y) {
   usable <- is.finite(y) & y > 0
+  large <- usable & cells >= fitted_from
+  if (sum(large) >= 2L) usable <- large
   if (sum(usable) < 2L) {
     return(NA_real_)
   }
@@ -64,7 +69,7 @@ footnote <- function(totals, threads, rates) {
   c(
     paste0("Seconds are from ", c(memory = "counts in memory", h5ad = "the h5ad files", disk = "the h5ad files, with expression on disk,")[[totals$input[[1]]]],
       " to scores and gene pairs; the phases of all species and passes are summed. Peak memory is that of the whole R"),
-    "process up to the end of `samap()`. Exponents are slopes of the logarithms over all sizes. One run each, every size in a",
+    "process up to the end of `samap()`. Exponents are slopes of the logarithms from 36 000 cells on (over all sizes where there are no two of these). One run each, every size in a",
     "process of its own; what `samap_plan()` said before is beside it. The floor of a phase at the largest size is its work divided",
     "by what the machine does at best (docs/performance.md). Plot: [scaling.png](scaling.png). Made by `make bench-scale`.", "",
     paste0(describe_machine(threads), "; ", gsub("[{}\"]", "", rates))

@@ -79,7 +79,13 @@ impl Species {
 
 /// Counts of both species, half of the `cells` each, and their homology graph, from the folder that `export_data.R` wrote.
 pub fn pair(folder: &Path, cells: usize, seed: u64) -> Result<(Vec<Counts>, HomologyGraph)> {
-    let pancreas: Vec<Pancreas> = (0..SPECIES.len()).map(|s| Pancreas::read(folder, s)).collect::<Result<_>>()?;
+    mixed_pair(folder, cells, 0.0, seed)
+}
+
+/// The same of cells that lie between two cells of the pancreas; see [`Pancreas::mixed`].
+pub fn mixed_pair(folder: &Path, cells: usize, mixed: f64, seed: u64) -> Result<(Vec<Counts>, HomologyGraph)> {
+    let read = |s: usize| Ok(Pancreas::read(folder, s)?.mixed(mixed));
+    let pancreas: Vec<Pancreas> = (0..SPECIES.len()).map(read).collect::<Result<_>>()?;
     let path = folder.join("homology.txt");
     let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let places: Vec<HashMap<&str, u32>> = pancreas

@@ -1,10 +1,13 @@
 //! The pancreas pair, and atlases of any size made from it: every cell is a cell of the pancreas drawn at random, of whose
 //! molecules a share is kept (each by itself, so that a count x becomes binomial). A cell depends on (seed, species, cell)
 //! alone: neither on the size of the atlas nor on the number of threads.
+//!
+//! A large atlas is then a heap of copies. With [`Pancreas::mixed`] cells lie between two cells of one type instead.
 
 use crate::{Failure, Result};
 use rayon::prelude::*;
 use samap_core::rng::Rng;
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
@@ -23,7 +26,10 @@ pub struct Pancreas {
     pub genes: Vec<String>,
     /// Type of each cell.
     pub types: Vec<String>,
+    mixed: f64,
     species: u64,
+    /// The cells of each type.
+    kin: HashMap<String, Vec<usize>>,
     pointers: Vec<usize>,
     columns: Vec<u32>,
     counts: Vec<u32>,
@@ -38,7 +44,7 @@ pub struct Rows {
     pub columns: Vec<u32>,
     /// Counts.
     pub counts: Vec<f32>,
-    /// The cell of the pancreas each row was made from.
+    /// The cell of the pancreas each row was mostly made from, whose type it has.
     pub sources: Vec<usize>,
 }
 
@@ -52,9 +58,12 @@ impl Pancreas {
             let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
             Ok(text.lines().map(str::to_owned).collect())
         };
+        let types = lines("types")?;
         let pancreas = Pancreas {
             genes: lines("genes")?,
-            types: lines("types")?,
+            kin: kin(&types),
+            types,
+            mixed: 0.0,
             species: species as u64,
             pointers: numbers("p")?.into_iter().map(|p| p as usize).collect(),
             columns: numbers("i")?,
@@ -64,6 +73,11 @@ impl Pancreas {
             && pancreas.columns.len() == pancreas.counts.len()
             && pancreas.pointers.last() == Some(&pancreas.columns.len());
         if fits { Ok(pancreas) } else { Err(Failure::from(format!("{}: the files do not fit", folder.display()))) }
+    }
+
+    /// The same, whose cells have up to a share `mixed` of their genes from another cell of their type.
+    pub fn mixed(self, mixed: f64) -> Self {
+        Pancreas { mixed, ..self }
     }
 
     /// The cells from `first` on, `count` of them, of the atlas that belongs to `seed`.
@@ -80,16 +94,53 @@ impl Pancreas {
         rows
     }
 
-    /// The cell of the pancreas that a cell is made from, and the counts that are left of it.
+    /// The cell of the pancreas that a cell is mostly made from, and its counts.
     fn cell(&self, cell: usize, seed: u64) -> (usize, Vec<(u32, f32)>) {
         let mut rng = Rng::keyed(seed, STEP + self.species, cell as u64);
         let source = rng.below(self.types.len());
         let kept = KEPT.0 + (KEPT.1 - KEPT.0) * rng.uniform();
-        let entries = self.pointers[source]..self.pointers[source + 1];
-        let thinned = self.columns[entries.clone()].iter().zip(&self.counts[entries]);
-        let thinned = thinned.map(|(&gene, &count)| (gene, binomial(count, kept, &mut rng) as f32));
+        let mixed = if self.mixed > 0.0 { self.between(source, &mut rng) } else { self.entries(source).collect() };
+        let thinned = mixed.into_iter().map(|(gene, count)| (gene, binomial(count, kept, &mut rng) as f32));
         (source, thinned.filter(|&(_, count)| count > 0.0).collect())
     }
+
+    /// Each gene as in the cell `source`, or with some probability as in another cell of its type.
+    fn between(&self, source: usize, rng: &mut Rng) -> Vec<(u32, u32)> {
+        let kin = &self.kin[&self.types[source]];
+        let other = kin[rng.below(kin.len())];
+        let share = self.mixed * rng.uniform();
+        let genes = union(self.entries(source), self.entries(other));
+        genes.map(|(gene, own, others)| (gene, if rng.uniform() < share { others } else { own })).collect()
+    }
+
+    /// Genes and counts of a cell of the pancreas.
+    fn entries(&self, cell: usize) -> impl Iterator<Item = (u32, u32)> {
+        let entries = self.pointers[cell]..self.pointers[cell + 1];
+        self.columns[entries.clone()].iter().copied().zip(self.counts[entries].iter().copied())
+    }
+}
+
+/// The cells of each type.
+fn kin(types: &[String]) -> HashMap<String, Vec<usize>> {
+    let mut kin: HashMap<String, Vec<usize>> = HashMap::new();
+    for (cell, name) in types.iter().enumerate() {
+        kin.entry(name.clone()).or_default().push(cell);
+    }
+    kin
+}
+
+/// The genes of either cell, ascending, with the counts of both.
+fn union(
+    a: impl Iterator<Item = (u32, u32)>,
+    b: impl Iterator<Item = (u32, u32)>,
+) -> impl Iterator<Item = (u32, u32, u32)> {
+    let (mut a, mut b) = (a.peekable(), b.peekable());
+    std::iter::from_fn(move || {
+        let gene = [a.peek(), b.peek()].into_iter().flatten().map(|&(gene, _)| gene).min()?;
+        let own = a.next_if(|entry| entry.0 == gene).map_or(0, |(_, count)| count);
+        let others = b.next_if(|entry| entry.0 == gene).map_or(0, |(_, count)| count);
+        Some((gene, own, others))
+    })
 }
 
 /// How many of `n` molecules are kept when each is kept with the given probability, to 1/65536.
@@ -116,9 +167,12 @@ mod tests {
     use super::*;
 
     fn two_cells() -> Pancreas {
+        let types = ["x", "y"].map(str::to_owned);
         Pancreas {
             genes: ["a", "b", "c"].map(str::to_owned).to_vec(),
-            types: ["x", "y"].map(str::to_owned).to_vec(),
+            kin: kin(&types),
+            types: types.to_vec(),
+            mixed: 0.0,
             species: 0,
             pointers: vec![0, 2, 3],
             columns: vec![0, 2, 1],
@@ -133,6 +187,34 @@ mod tests {
         assert_eq!(all.sources[30..], late.sources);
         assert_eq!(all.counts[all.pointers[30]..], late.counts);
         assert_ne!(all, pancreas.cells(0, 40, 8));
+    }
+
+    #[test]
+    fn a_cell_has_genes_of_two_cells_of_its_type() {
+        let types = ["x", "x"].map(str::to_owned);
+        let genes = 200;
+        let pancreas = Pancreas {
+            genes: (0..genes).map(|gene| gene.to_string()).collect(),
+            kin: kin(&types),
+            types: types.to_vec(),
+            mixed: 0.5,
+            species: 0,
+            pointers: vec![0, genes, 2 * genes],
+            columns: (0..genes as u32).chain(0..genes as u32).collect(),
+            counts: [vec![1000; genes], vec![10; genes]].concat(),
+        };
+        let rows = pancreas.cells(0, 60, 3);
+        let foreign = |cell: usize| {
+            let counts = &rows.counts[rows.pointers[cell]..rows.pointers[cell + 1]];
+            let low = counts.iter().filter(|&&count| count <= 10.0).count();
+            if rows.sources[cell] == 0 { low } else { genes - low }
+        };
+        let shares: Vec<f64> = (0..60).map(|cell| foreign(cell) as f64 / genes as f64).collect();
+        assert!(shares.iter().all(|&share| share < 0.65), "{shares:?}");
+        // Half of the cells have themselves as second source; the others differ by a quarter of their genes on average.
+        let mixed: Vec<f64> = shares.into_iter().filter(|&share| share > 0.0).collect();
+        assert!((15..45).contains(&mixed.len()), "{}", mixed.len());
+        assert!((mixed.iter().sum::<f64>() / mixed.len() as f64 - 0.25).abs() < 0.1);
     }
 
     #[test]

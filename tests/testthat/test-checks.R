@@ -140,7 +140,7 @@ test_that("keys, labels and settings are checked", {
     show_condition(samap(two_species()$atlases, two_species()$homology, verbose = "no"))
     show_condition(run(seed = 3e9))
     show_condition(samap_control(memory = "8 gigs"))
-    show_condition(samap_control(probe = 2))
+    show_condition(samap_control(probes = 0))
   })
 })
 

@@ -1,5 +1,5 @@
 //! Makes an atlas pair of any size from the pancreas pair (see `pancreas`), in bounded memory:
-//! `generate DATA OUT CELLS h5ad|plain [SEED]`. DATA is what export_data.R wrote; OUT receives human and mouse with half of
+//! `generate DATA OUT CELLS h5ad|plain [SEED [MIXED]]`. DATA is what export_data.R wrote; OUT receives human and mouse with half of
 //! the cells each, as `human.h5ad` or as the plain files that export_data.R writes.
 
 use samap_benches::pancreas::{Pancreas, SPECIES};
@@ -13,12 +13,13 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (data, out, cells, format) = match arguments.as_slice() {
         [data, out, cells, format, ..] => (Path::new(data), Path::new(out), cells.parse::<usize>()? / 2, format),
-        _ => return Err("usage: generate DATA OUT CELLS h5ad|plain [SEED]".into()),
+        _ => return Err("usage: generate DATA OUT CELLS h5ad|plain [SEED [MIXED]]".into()),
     };
     let seed = arguments.get(4).map_or(Ok(1), |seed| seed.parse())?;
+    let mixed = arguments.get(5).map_or(Ok(0.0), |mixed| mixed.parse())?;
     std::fs::create_dir_all(out)?;
     for (species, name) in SPECIES.iter().enumerate() {
-        let pancreas = Pancreas::read(data, species)?;
+        let pancreas = Pancreas::read(data, species)?.mixed(mixed);
         let stem = out.join(name);
         match format.as_str() {
             "h5ad" => write_h5ad(&pancreas, &stem, name, cells, seed)?,

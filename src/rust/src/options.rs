@@ -155,7 +155,7 @@ pub fn knn(object: &Robj, seed: f64) -> Result<KnnOptions> {
     Ok(KnnOptions {
         method: fields.choice("method", METHODS)?,
         exact_limit: fields.count("exact_limit")?,
-        probe: fields.number("probe")?,
+        probes: fields.count("probes")?,
         hnsw_m: fields.count("hnsw_m")?,
         hnsw_ef_construction: fields.count("hnsw_ef_construction")?,
         hnsw_ef: fields.count("hnsw_ef")?,
@@ -297,7 +297,7 @@ fn knn_defaults() -> List {
     list!(
         method = name_of(METHODS, &d.method),
         exact_limit = d.exact_limit as f64,
-        probe = d.probe,
+        probes = d.probes as f64,
         hnsw_m = d.hnsw_m as f64,
         hnsw_ef_construction = d.hnsw_ef_construction as f64,
         hnsw_ef = d.hnsw_ef as f64

@@ -53,7 +53,7 @@ pub struct Context {
 pub const MAPPED_SHARE: usize = 16;
 
 /// Budget of working sets unless told otherwise: 1 GiB.
-pub const DEFAULT_MEMORY: usize = 1 << 30;
+pub const DEFAULT_MEMORY: usize = 2 << 30;
 
 impl Default for Context {
     fn default() -> Self {

@@ -28,32 +28,38 @@ pub(super) struct Scaled<'a> {
 impl<'a> Scaled<'a> {
     /// Scales `points` such that no row of theirs or of `queries` is longer than 1.
     pub(super) fn new(points: &'a Points<'a>, queries: &Points) -> Self {
+        Self::frame(points, queries).filled(|i| i)
+    }
+
+    /// The centre and scale of [`Scaled::new`], without rows.
+    pub(super) fn frame(points: &'a Points<'a>, queries: &Points) -> Self {
         let euclidean = points.metric() == Metric::Euclidean;
         let centre = if euclidean { points.centre() } else { Vec::new() };
         let longest = points.largest_square(&centre).max(queries.largest_square(&centre)).sqrt();
         let scale = if longest > 0.0 { 1.0 / longest } else { 1.0 };
-        Self::with(points, centre, scale)
+        Scaled { points, rows: Vec::new(), halves: Vec::new(), centre, scale }
     }
 
     /// Other points, in the same centre and scale: queries of this database, which may be its database as well.
     pub(super) fn alike(&self, points: &'a Points<'a>) -> Self {
-        Self::with(points, self.centre.clone(), self.scale)
+        let (centre, scale) = (self.centre.clone(), self.scale);
+        Scaled { points, rows: Vec::new(), halves: Vec::new(), centre, scale }.filled(|i| i)
     }
 
-    fn with(points: &'a Points<'a>, centre: Vec<f64>, scale: f64) -> Self {
-        let mut scaled = Scaled { points, rows: Vec::new(), halves: Vec::new(), centre, scale };
-        let d = points.dimension();
-        scaled.rows = vec![0.0; points.count() * d];
-        let (centre, scale) = (&scaled.centre, scaled.scale);
+    /// With the scaled rows: at each place that of the point `point(place)`.
+    pub(super) fn filled(mut self, point: impl Fn(usize) -> usize + Sync) -> Self {
+        let (points, d) = (self.points, self.points.dimension());
+        self.rows = vec![0.0; points.count() * d];
+        let (centre, scale) = (&self.centre, self.scale);
         if d > 0 {
-            let write = |(i, row): (usize, &mut [f32])| points.write_scaled(i, centre, scale, row);
-            scaled.rows.par_chunks_mut(d).enumerate().with_min_len(BLOCK).for_each(write);
+            let write = |(place, row): (usize, &mut [f32])| points.write_scaled(point(place), centre, scale, row);
+            self.rows.par_chunks_mut(d).enumerate().with_min_len(BLOCK).for_each(write);
         }
         if points.metric() == Metric::Euclidean && d > 0 {
             let half = |row: &[f32]| 0.5 * row.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>();
-            scaled.halves = scaled.rows.par_chunks(d).map(|row| half(row) as f32).collect();
+            self.halves = self.rows.par_chunks(d).map(|row| half(row) as f32).collect();
         }
-        scaled
+        self
     }
 
     /// The `chosen` rows of `queries`, scaled like the database.

@@ -1,4 +1,4 @@
-//! Approximate search in an inverted file: the database is cut into about √m lists by k-means, and only the lists whose
+//! Approximate search in an inverted file: the database is cut into about √m lists by k-means, and only a number of lists whose
 //! centroids score best are searched, exactly. In: queries (n × d), database (m × d). Out: the k nearest among the rows of
 //! the searched lists, measured in `f64`.
 //!
@@ -6,8 +6,9 @@
 
 use super::candidates::{Best, Scaled, score};
 use super::points::Points;
-use super::{KnnOptions, Metric, Neighbours};
+use super::{KnnOptions, Metric, Neighbours, is_same};
 use crate::rng::Rng;
+use crate::simd::vectorised;
 use crate::{Context, Error, Result};
 use ndarray::ArrayView2;
 use rayon::prelude::*;
@@ -56,13 +57,20 @@ impl Centroids {
         scores
     }
 
-    /// Nearest centroid of each of `rows`.
-    fn assign(&self, rows: &[f32], d: usize, ctx: &Context) -> Result<Vec<u32>> {
-        let of_block = |block: &[f32]| -> Result<Vec<u32>> {
+    /// Nearest centroid of each row of `block`.
+    fn assign(&self, block: &[f32], d: usize) -> Vec<u32> {
+        self.score(block, d).chunks(self.count()).map(first_largest).collect()
+    }
+
+    /// Nearest centroid of each of the points.
+    fn nearest(&self, scaled: &Scaled, points: &Points, ctx: &Context) -> Result<Vec<u32>> {
+        let d = points.dimension();
+        let all: Vec<usize> = (0..points.count()).collect();
+        let of_block = |chosen: &[usize]| -> Result<Vec<u32>> {
             ctx.check()?;
-            Ok(self.score(block, d).chunks(self.count()).map(first_largest).collect())
+            Ok(self.assign(&scaled.scale(points, chosen), d))
         };
-        let blocks: Vec<Vec<u32>> = rows.par_chunks(QUERIES * d).map(of_block).collect::<Result<_>>()?;
+        let blocks: Vec<Vec<u32>> = all.par_chunks(QUERIES).map(of_block).collect::<Result<_>>()?;
         Ok(blocks.concat())
     }
 }
@@ -72,16 +80,17 @@ fn first_largest(scores: &[f32]) -> u32 {
     (0..scores.len()).fold(0, better) as u32
 }
 
-/// The `k` nearest rows of the probed lists for each of `queries`; 1 ≤ k ≤ m, d ≥ 1.
+/// The `k` nearest rows of the `probes` best lists for each of `queries`; 1 ≤ k ≤ m, d ≥ 1.
 pub(super) fn search(
     queries: &Points,
     database: &Points,
     k: usize,
-    options: &KnnOptions,
+    probes: usize,
+    seed: u64,
     ctx: &Context,
 ) -> Result<Neighbours> {
-    let lists = Lists::new(Scaled::new(database, queries), options, ctx)?;
-    let probes = lists.probes(options)?;
+    let lists = Lists::new(database, queries, seed, ctx)?;
+    let probes = lists.at_most(probes)?;
     let order = lists.order_of(queries, ctx)?;
     let blocks: Vec<Vec<Vec<(f64, u32)>>> =
         order.par_chunks(QUERIES).map(|chosen| lists.search(queries, chosen, k, probes, ctx)).collect::<Result<_>>()?;
@@ -116,9 +125,10 @@ pub(crate) fn plan(
     options: &KnnOptions,
     ctx: &Context,
 ) -> Result<Plan> {
+    let probes = options.probes(is_same(queries, database));
     let (queries, database) = (Points::new("queries", queries, metric)?, Points::new("database", database, metric)?);
-    let lists = Lists::new(Scaled::new(&database, &queries), options, ctx)?;
-    let probes = lists.probes(options)?;
+    let lists = Lists::new(&database, &queries, options.seed, ctx)?;
+    let probes = lists.at_most(probes)?;
     let order = lists.order_of(&queries, ctx)?;
     let count = lists.centroids.count();
     let of_block = |chosen: &[usize]| -> Result<Vec<u32>> {
@@ -148,42 +158,35 @@ pub(crate) fn plan(
 }
 
 impl<'a> Lists<'a> {
-    /// How many lists are searched per query.
-    fn probes(&self, options: &KnnOptions) -> Result<usize> {
-        if options.probe > 0.0 && options.probe <= 1.0 {
-            return Ok(((self.centroids.count() as f64 * options.probe).ceil() as usize).max(1));
+    /// How many lists are searched per query: no more than there are.
+    fn at_most(&self, probes: usize) -> Result<usize> {
+        if probes > 0 {
+            return Ok(probes.min(self.centroids.count()));
         }
-        let found = format!("it is {}", options.probe);
-        Err(Error::argument("probe", found, "Search a share of the lists above 0 and at most 1."))
+        Err(Error::argument("probes", "it is 0", "Search at least one list per cell."))
     }
 
     /// All queries, by their nearest list: those of the same list go through the same lists together.
     fn order_of(&self, queries: &Points, ctx: &Context) -> Result<Vec<usize>> {
+        let nearest = self.centroids.nearest(&self.database, queries, ctx)?;
         let mut order: Vec<usize> = (0..queries.count()).collect();
-        let nearest: Vec<Vec<u32>> = order
-            .par_chunks(QUERIES)
-            .map(|chosen| self.centroids.assign(&self.database.scale(queries, chosen), queries.dimension(), ctx))
-            .collect::<Result<_>>()?;
-        let nearest = nearest.concat();
         order.sort_by_key(|&i| nearest[i]);
         Ok(order)
     }
 
-    fn new(mut database: Scaled<'a>, options: &KnnOptions, ctx: &Context) -> Result<Self> {
-        let (m, d) = (database.points.count(), database.points.dimension());
+    /// The rows of `database` in lists, scaled together with those of `queries`.
+    fn new(database: &'a Points<'a>, queries: &Points, seed: u64, ctx: &Context) -> Result<Self> {
+        let m = database.count();
         let count = ((m as f64).sqrt().round() as usize).max(1);
-        let centroids = train(&database.rows, d, count, options.seed, ctx)?;
-        let list = centroids.assign(&database.rows, d, ctx)?;
+        let scaled = Scaled::frame(database, queries);
+        let centroids = train(&scaled, count, seed, ctx)?;
+        let list = centroids.nearest(&scaled, database, ctx)?;
         let mut offsets = vec![0; count + 1];
         list.iter().for_each(|&list| offsets[list as usize + 1] += 1);
         (0..count).for_each(|i| offsets[i + 1] += offsets[i]);
         let mut order: Vec<u32> = (0..m as u32).collect();
         order.sort_by_key(|&i| list[i as usize]);
-        let gather = |&i: &u32| database.rows[i as usize * d..(i as usize + 1) * d].iter().copied();
-        database.rows = order.iter().flat_map(gather).collect();
-        if !database.halves.is_empty() {
-            database.halves = order.iter().map(|&i| database.halves[i as usize]).collect();
-        }
+        let database = scaled.filled(|place| order[place] as usize);
         Ok(Lists { database, order, offsets, centroids })
     }
 
@@ -217,40 +220,58 @@ impl<'a> Lists<'a> {
             let mut scores = vec![0.0; visitors.len() * range.len()];
             let rows = &self.database.rows[range.start * d..range.end * d];
             score(&visiting, rows, self.database.halves.get(range.clone()), d, &mut scores, range.len());
-            for (&at, scores) in visitors.iter().zip(scores.chunks(range.len())) {
-                best[at].scan(scores, |j| self.order[range.start + j]);
-            }
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (&at, scores) in visitors.iter().zip(scores.chunks(range.len())) {
+                        best[at].scan(scores, |j| self.order[range.start + j]);
+                    }
+                },
+            );
         }
         Ok(best.into_iter().map(Best::finish).collect())
     }
 
-    /// The `probes` best lists, and as many more as k rows need.
+    /// The `probes` best lists, and as many more as k rows need; in no order.
     fn probed(&self, scores: &[f32], k: usize, probes: usize) -> Vec<usize> {
+        let better = |&a: &usize, &b: &usize| scores[b].total_cmp(&scores[a]).then(a.cmp(&b));
         let mut lists: Vec<usize> = (0..scores.len()).collect();
-        lists.sort_unstable_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
-        let mut held = 0;
-        let enough = lists.iter().position(|&list| {
-            held += self.offsets[list + 1] - self.offsets[list];
-            held >= k
-        });
-        lists.truncate(probes.max(enough.unwrap_or(0) + 1));
+        if probes < lists.len() {
+            lists.select_nth_unstable_by(probes - 1, better);
+        }
+        let rows = |&list: &usize| self.offsets[list + 1] - self.offsets[list];
+        let mut held: usize = lists[..probes].iter().map(rows).sum();
+        if held < k {
+            lists[probes..].sort_unstable_by(better);
+        }
+        let mut end = probes;
+        while held < k && end < lists.len() {
+            held += rows(&lists[end]);
+            end += 1;
+        }
+        lists.truncate(end);
         lists
     }
 }
 
-/// k-means of a sample of `rows`.
-fn train(rows: &[f32], d: usize, count: usize, seed: u64, ctx: &Context) -> Result<Centroids> {
-    let m = rows.len() / d;
+/// k-means of a sample of the rows.
+fn train(scaled: &Scaled, count: usize, seed: u64, ctx: &Context) -> Result<Centroids> {
+    let (m, d) = (scaled.points.count(), scaled.points.dimension());
     let mut chosen: Vec<(u64, usize)> = (0..m).map(|i| (Rng::keyed(seed, STREAM, i as u64).next_u64(), i)).collect();
     chosen.sort_unstable();
     chosen.truncate((count * SAMPLE).min(m));
-    let sample: Vec<f32> = chosen.iter().flat_map(|&(_, i)| &rows[i * d..(i + 1) * d]).copied().collect();
+    let chosen: Vec<usize> = chosen.into_iter().map(|(_, i)| i).collect();
+    let sample = scaled.scale(scaled.points, &chosen);
     let mut centroids = Centroids::new(sample[..count * d].to_vec(), d);
     for _ in 0..STEPS {
-        let list = centroids.assign(&sample, d, ctx)?;
+        let of_block = |block: &[f32]| -> Result<Vec<u32>> {
+            ctx.check()?;
+            Ok(centroids.assign(block, d))
+        };
+        let list: Vec<Vec<u32>> = sample.par_chunks(QUERIES * d).map(of_block).collect::<Result<_>>()?;
         let mut sums = vec![0.0f64; count * d];
         let mut held = vec![0usize; count];
-        for (row, &list) in sample.chunks(d).zip(&list) {
+        for (row, list) in sample.chunks(d).zip(list.into_iter().flatten()) {
             let list = list as usize;
             held[list] += 1;
             sums[list * d..(list + 1) * d].iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x));

@@ -48,8 +48,9 @@ pub struct KnnOptions {
     pub method: Method,
     /// Largest database that `Auto` searches exactly.
     pub exact_limit: usize,
-    /// Lists of the inverted file searched per query, as a share of all lists.
-    pub probe: f64,
+    /// Lists of the inverted file searched per query: a number, not a share, so that time does not grow with the square of the
+    /// database. Where a set searches itself a third of them finds as much: strangers lie between lists.
+    pub probes: usize,
     /// Connections per layer of the HNSW graph (at most 256).
     pub hnsw_m: usize,
     /// Candidates held while the HNSW graph is built.
@@ -64,8 +65,8 @@ impl Default for KnnOptions {
     fn default() -> Self {
         KnnOptions {
             method: Method::Auto,
-            exact_limit: 50_000,
-            probe: 0.1,
+            exact_limit: 20_000,
+            probes: 48,
             hnsw_m: 48,
             hnsw_ef_construction: 200,
             hnsw_ef: 200,
@@ -75,6 +76,11 @@ impl Default for KnnOptions {
 }
 
 impl KnnOptions {
+    /// Lists searched per query.
+    pub(crate) fn probes(&self, within_one_set: bool) -> usize {
+        if within_one_set { self.probes.div_ceil(3) } else { self.probes }
+    }
+
     /// Whether a database of `m` cells is searched exactly.
     fn are_exact(&self, m: usize) -> bool {
         self.method == Method::Exact || (self.method == Method::Auto && m <= self.exact_limit)
@@ -132,7 +138,7 @@ pub fn search(
 ) -> Result<Neighbours> {
     check_sizes(queries, database, k)?;
     let (d, m) = (queries.ncols(), database.nrows());
-    let same = queries.as_ptr() == database.as_ptr() && queries.raw_dim() == database.raw_dim();
+    let same = is_same(queries, database);
     let queries = Points::new("queries", queries, metric)?;
     if same && d > 0 && options.are_exact(m) {
         choose(options, m, d, ctx);
@@ -141,9 +147,14 @@ pub fn search(
     let database = Points::new("database", database, metric)?;
     match choose(options, m, d, ctx) {
         Method::Exact | Method::Auto => exact::search(&queries, &database, k, ctx),
-        Method::InvertedFile => ivf::search(&queries, &database, k, options, ctx),
+        Method::InvertedFile => ivf::search(&queries, &database, k, options.probes(same), options.seed, ctx),
         Method::Hnsw => hnsw::search(&queries, &database, k, options, ctx),
     }
+}
+
+/// Whether a set of points searches itself.
+fn is_same(queries: ArrayView2<f32>, database: ArrayView2<f32>) -> bool {
+    queries.as_ptr() == database.as_ptr() && queries.raw_dim() == database.raw_dim()
 }
 
 /// Queries and database must have the same coordinates, and the database k rows.

@@ -51,8 +51,8 @@ pub struct Atlas<'a> {
 }
 
 /// Most cells in a neighbourhood unless told otherwise: time and memory are linear in cells with it, and the alignment scores of
-/// 36 000 cells in groups of up to 8 400 move by 0.005 at most (docs/numerics.md).
-const MAX_NEIGHBOURHOOD: usize = 2000;
+/// 36 000 cells in groups of up to 8 400 move by 0.0044 at most (docs/numerics.md).
+const MAX_NEIGHBOURHOOD: usize = 4000;
 
 /// Options of a mapping.
 #[derive(Debug, Clone, PartialEq)]

@@ -192,11 +192,12 @@ fn knn(n: f64, m: f64, d: f64, (k, back): (f64, f64), options: &KnnOptions, thre
         let work = Work { single: scored, ..Work::default() };
         return Need { bytes, work, factor: factor::NEIGHBOURS };
     }
+    let probes = options.probes(back == 0.0) as f64;
     let one_way = |n: f64, m: f64| {
         let lists = m.sqrt();
-        2.0 * n * (m * options.probe + lists) * d + 10.0 * 2.0 * 64.0 * lists * lists * d
+        2.0 * n * lists * (probes.min(lists) + 2.0) * d + 10.0 * 2.0 * 64.0 * lists * lists * d
     };
-    let bytes = 2.0 * m.max(n) * d * SINGLE + found(n.max(m), k) + found(m, back) + ROW * n.max(m);
+    let bytes = m.max(n) * d * SINGLE + found(n.max(m), k) + found(m, back) + ROW * n.max(m);
     let single = one_way(n, m) + if back > 0.0 { one_way(m, n) } else { 0.0 };
     Need { bytes, work: Work { single, ..Work::default() }, factor: factor::NEIGHBOURS }
 }

@@ -3,8 +3,11 @@
 //!
 //! Numbers come as `f64` or `i64` and text as UTF-8, whatever their type in the file. Compression: none, gzip, lzf.
 
+mod heap;
+mod references;
 mod values;
 
+use heap::{Format, Heap};
 pub use values::Kind;
 use values::Values;
 
@@ -22,10 +25,14 @@ const CHUNK: u64 = 64 << 20;
 /// Largest attribute in bytes.
 const ATTRIBUTE: usize = 16 << 20;
 
+/// A result, or the end of a sentence about a dataset.
+type Found<T> = std::result::Result<T, String>;
+
 /// An HDF5 file open for reading.
 pub struct H5File {
     path: PathBuf,
     file: h5::File,
+    heap: Heap,
     bytes: u64,
 }
 
@@ -51,7 +58,8 @@ impl H5File {
                 "It is of another format, or was cut off: write or download it again.",
             )
         })?;
-        Ok(H5File { path: path.to_owned(), file, bytes: about.len() })
+        let heap = open_heap(path, &file)?;
+        Ok(H5File { path: path.to_owned(), file, heap, bytes: about.len() })
     }
 
     /// The file.
@@ -105,20 +113,31 @@ impl H5File {
     }
 
     /// A text attribute of a group or dataset; `None` if there is none.
-    pub fn text_attribute(&self, object: &str, name: &str) -> Option<String> {
-        self.text_attributes(object, name)?.into_iter().next()
+    ///
+    /// # Errors
+    /// [`Error::Dataset`] if its text cannot be read.
+    pub fn text_attribute(&self, object: &str, name: &str) -> Result<Option<String>> {
+        Ok(self.text_attributes(object, name)?.and_then(|texts| texts.into_iter().next()))
     }
 
-    /// All values of a text attribute; `None` if there is none.
-    pub fn text_attributes(&self, object: &str, name: &str) -> Option<Vec<String>> {
-        let attribute = self.attribute(object, name)?;
-        Values { data: &attribute, member: None }.texts(0..attribute.size()).ok()
+    /// All values of a text attribute; `None` if there is none, or one that is no text.
+    ///
+    /// # Errors
+    /// [`Error::Dataset`] if its text cannot be read.
+    pub fn text_attributes(&self, object: &str, name: &str) -> Result<Option<Vec<String>>> {
+        let Some(attribute) = self.attribute(object, name) else { return Ok(None) };
+        let values = Values { data: &attribute, heap: &self.heap, member: None };
+        if values.kind() != Kind::Text {
+            return Ok(None);
+        }
+        let texts = values.texts(0..attribute.size());
+        texts.map(Some).map_err(|found| self.broken(object, format!("has the attribute \"{name}\", which {found}")))
     }
 
     /// All values of a numeric attribute; `None` if there is none.
     pub fn number_attributes(&self, object: &str, name: &str) -> Option<Vec<i64>> {
         let attribute = self.attribute(object, name)?;
-        let integer = Values { data: &attribute, member: None }.kind() == Kind::Integer;
+        let integer = Values { data: &attribute, heap: &self.heap, member: None }.kind() == Kind::Integer;
         if integer { attribute.read_raw::<i64>().ok() } else { None }
     }
 
@@ -258,7 +277,7 @@ impl Array<'_> {
     }
 
     fn values(&self) -> Values<'_> {
-        Values { data: &self.data, member: self.member.as_deref() }
+        Values { data: &self.data, heap: &self.file.heap, member: self.member.as_deref() }
     }
 
     fn check_axes(&self, axes: usize) -> Result<()> {
@@ -297,6 +316,23 @@ impl Array<'_> {
             self.data.storage_size()
         )))
     }
+}
+
+/// The strings of a file, which libhdf5 is not trusted with.
+fn open_heap(path: &Path, file: &h5::File) -> Result<Heap> {
+    let about = file.create_plist().map_err(|error| {
+        let found = format!("cannot be opened as an HDF5 file ({})", first_sentence(&error));
+        Error::dataset("parse", path, "", found, "The file is damaged: write or download it again.")
+    })?;
+    let sizes = about.sizes();
+    let (address, length) = (usize::from(sizes.sizeof_addr), usize::from(sizes.sizeof_size));
+    let format = Format { base: about.userblock(), address, length };
+    if address > 8 || length > 8 {
+        let found = format!("has addresses of {} and lengths of {} bytes", format.address, format.length);
+        let remedy = "At most 8 are read: write the file with the usual ones.";
+        return Err(Error::dataset("parse", path, "", found, remedy));
+    }
+    Heap::open(path, format).map_err(|source| Error::Io { path: path.to_owned(), source })
 }
 
 fn one<T>(values: Vec<T>) -> std::result::Result<T, String> {

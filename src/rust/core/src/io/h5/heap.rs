@@ -1,0 +1,196 @@
+//! Strings of variable length. A dataset or attribute holds references to them, `{u32 length, address, u32 index}`, and the
+//! bytes are objects of global heap collections: `GCOL`, version 1, 3 bytes, the size of the collection, then objects
+//! `{u16 index, u16 count, u32 reserved, size, bytes}`, each padded to 8 bytes; the object 0 is free space.
+//!
+//! They are read here and not by libhdf5, which trusts what a heap says: where an index, a size or a length was changed,
+//! versions up to 1.10 at least read and write out of bounds. Here every number is checked before it is used. Errors are
+//! ends of sentences about the dataset.
+//!
+//! Source: HDF5 File Format Specification, III.E.
+
+use super::Found;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::path::Path;
+
+/// Collections that are kept, in bytes.
+const KEPT: usize = 4 << 20;
+/// Largest collection that is read. It has 4 to 64 KiB, or as much as one string needs.
+const LARGEST: u64 = 64 << 20;
+/// What sizes and places in a collection are multiples of.
+const ALIGNMENT: usize = 8;
+
+/// How a file writes numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Format {
+    /// Bytes before the file proper (the user block), from whose end addresses count.
+    pub base: u64,
+    /// Bytes of an address.
+    pub address: usize,
+    /// Bytes of a length.
+    pub length: usize,
+}
+
+impl Format {
+    /// Bytes of a reference to a string.
+    pub fn reference(&self) -> usize {
+        4 + self.address + 4
+    }
+
+    fn collection_header(&self) -> usize {
+        (8 + self.length).next_multiple_of(ALIGNMENT)
+    }
+
+    fn object_header(&self) -> usize {
+        (8 + self.length).next_multiple_of(ALIGNMENT)
+    }
+}
+
+/// The strings of a file.
+pub struct Heap {
+    file: File,
+    bytes: u64,
+    format: Format,
+    kept: RefCell<Kept>,
+}
+
+/// The collections read last.
+#[derive(Default)]
+struct Kept {
+    collections: HashMap<u64, Collection>,
+    bytes: usize,
+}
+
+/// A collection and where in it its objects are.
+struct Collection {
+    data: Vec<u8>,
+    objects: HashMap<u16, Range<usize>>,
+}
+
+impl Heap {
+    /// Opens a file once more, to read its strings.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn open(path: &Path, format: Format) -> std::io::Result<Self> {
+        let file = File::open(path)?;
+        let bytes = file.metadata()?.len();
+        Ok(Heap { file, bytes, format, kept: RefCell::default() })
+    }
+
+    /// How the file writes numbers.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Bytes of the file, and more than all of its strings have.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The string that a reference points to, up to its first NUL, as HDF5 gives it. An empty one has no object.
+    ///
+    /// # Errors
+    /// Says what is wrong with the reference or with the collection it points to.
+    pub fn string(&self, reference: &[u8]) -> Found<Vec<u8>> {
+        let numbers = reference.split_at_checked(4).zip(reference.len().checked_sub(4));
+        let Some(((length, _), end)) = numbers.filter(|_| reference.len() == self.format.reference()) else {
+            return Err("holds references of an unknown size".to_owned());
+        };
+        let (length, address) = (number(length), number(&reference[4..end]));
+        if length == 0 || address == 0 {
+            return Ok(Vec::new());
+        }
+        // An index has 4 bytes in a reference and 2 in a collection.
+        let index = number(&reference[end..]);
+        let mut kept = self.kept.borrow_mut();
+        let collection = kept.collection(address, || self.collection(address))?;
+        let object = u16::try_from(index).ok().filter(|&index| index != 0);
+        let Some(object) = object.and_then(|index| collection.objects.get(&index)) else {
+            return Err(format!("holds a string that points outside of its heap (object {index})"));
+        };
+        if length > object.len() as u64 {
+            let size = object.len();
+            return Err(format!("holds a string of {length} bytes of which its heap has {size} (object {index})"));
+        }
+        let bytes = &collection.data[object.start..object.start + length as usize];
+        Ok(bytes.iter().copied().take_while(|&byte| byte != 0).collect())
+    }
+
+    fn collection(&self, address: u64) -> Found<Collection> {
+        let outside = || "holds a string whose heap lies outside of the file".to_owned();
+        let header = self.format.collection_header();
+        let at = self.format.base.checked_add(address).ok_or_else(outside)?;
+        let room = self.bytes.checked_sub(at).filter(|&room| room >= header as u64).ok_or_else(outside)?;
+        let start = self.read(at, header)?;
+        if &start[..4] != b"GCOL" || start[4] != 1 {
+            return Err(format!("holds a string that points to what is no heap (byte {at} of the file)"));
+        }
+        let size = number(&start[8..8 + self.format.length]);
+        if size < header as u64 || size > room {
+            return Err(format!("holds a string whose heap claims {size} bytes of the {room} there are"));
+        }
+        if size > LARGEST {
+            return Err(format!("holds a string in a heap of {size} bytes; at most {LARGEST} are read"));
+        }
+        let data = self.read(at, size as usize)?;
+        let objects = self.objects(&data)?;
+        Ok(Collection { data, objects })
+    }
+
+    fn read(&self, at: u64, size: usize) -> Found<Vec<u8>> {
+        let mut data = vec![0; size];
+        let mut file = &self.file;
+        let read = file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(&mut data));
+        read.map(|()| data).map_err(|error| format!("holds a string that cannot be read ({error})"))
+    }
+
+    /// Where the objects of a collection are. Of several with the same index the last one counts, as for HDF5.
+    fn objects(&self, data: &[u8]) -> Found<HashMap<u16, Range<usize>>> {
+        let header = self.format.object_header();
+        let mut objects = HashMap::new();
+        let mut at = self.format.collection_header();
+        while data.len() - at >= header {
+            let index = number(&data[at..at + 2]) as u16;
+            let size = number(&data[at + 8..at + 8 + self.format.length]);
+            let room = data.len() - at - header;
+            // The size of free space counts its header. There may be objects behind it.
+            let (from, needed) =
+                if index == 0 { (at, size) } else { (at + header, size.saturating_add(header as u64)) };
+            if needed < header as u64 || needed > (room + header) as u64 {
+                let broken = format!("holds a string in a heap whose object {index} claims {size} bytes of {room}");
+                return Err(broken);
+            }
+            if index != 0 {
+                objects.insert(index, from..from + size as usize);
+            }
+            at = (at + needed as usize).next_multiple_of(ALIGNMENT).min(data.len());
+        }
+        Ok(objects)
+    }
+}
+
+impl Kept {
+    /// The collection at an address, read if it is not there. Those read before are forgotten once they are too many.
+    fn collection(&mut self, address: u64, read: impl FnOnce() -> Found<Collection>) -> Found<&Collection> {
+        if !self.collections.contains_key(&address) {
+            let collection = read()?;
+            if self.bytes + collection.data.len() > KEPT {
+                self.collections.clear();
+                self.bytes = 0;
+            }
+            self.bytes += collection.data.len();
+            self.collections.insert(address, collection);
+        }
+        self.collections.get(&address).ok_or_else(|| "holds a string whose heap is not there".to_owned())
+    }
+}
+
+/// A number of at most 8 bytes, the lowest first.
+fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte))
+}
+

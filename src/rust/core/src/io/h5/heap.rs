@@ -194,3 +194,5 @@ fn number(bytes: &[u8]) -> u64 {
     bytes.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte))
 }
 
+#[cfg(test)]
+mod tests;

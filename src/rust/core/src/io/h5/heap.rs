@@ -9,12 +9,10 @@
 //! Source: HDF5 File Format Specification, III.E.
 
 use super::Found;
+use super::raw::{Fields, Raw, number};
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
-use std::path::Path;
 
 /// Collections that are kept, in bytes.
 const KEPT: usize = 4 << 20;
@@ -23,37 +21,9 @@ const LARGEST: u64 = 64 << 20;
 /// What sizes and places in a collection are multiples of.
 const ALIGNMENT: usize = 8;
 
-/// How a file writes numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Format {
-    /// Bytes before the file proper (the user block), from whose end addresses count.
-    pub base: u64,
-    /// Bytes of an address.
-    pub address: usize,
-    /// Bytes of a length.
-    pub length: usize,
-}
-
-impl Format {
-    /// Bytes of a reference to a string.
-    pub fn reference(&self) -> usize {
-        4 + self.address + 4
-    }
-
-    fn collection_header(&self) -> usize {
-        (8 + self.length).next_multiple_of(ALIGNMENT)
-    }
-
-    fn object_header(&self) -> usize {
-        (8 + self.length).next_multiple_of(ALIGNMENT)
-    }
-}
-
 /// The strings of a file.
 pub struct Heap {
-    file: File,
-    bytes: u64,
-    format: Format,
+    raw: Raw,
     kept: RefCell<Kept>,
 }
 
@@ -71,24 +41,29 @@ struct Collection {
 }
 
 impl Heap {
-    /// Opens a file once more, to read its strings.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn open(path: &Path, format: Format) -> std::io::Result<Self> {
-        let file = File::open(path)?;
-        let bytes = file.metadata()?.len();
-        Ok(Heap { file, bytes, format, kept: RefCell::default() })
+    /// The strings of a file.
+    pub fn new(raw: Raw) -> Self {
+        Heap { raw, kept: RefCell::default() }
     }
 
-    /// How the file writes numbers.
-    pub fn format(&self) -> Format {
-        self.format
+    /// Bytes of a reference to a string.
+    pub fn reference(&self) -> usize {
+        4 + self.raw.format.address + 4
+    }
+
+    /// The bytes of the file.
+    pub fn raw(&self) -> &Raw {
+        &self.raw
     }
 
     /// Bytes of the file, and more than all of its strings have.
     pub fn bytes(&self) -> u64 {
-        self.bytes
+        self.raw.bytes
+    }
+
+    /// Bytes before the first object of a collection, and before each of them.
+    fn header(&self) -> usize {
+        (8 + self.raw.format.length).next_multiple_of(ALIGNMENT)
     }
 
     /// The string that a reference points to, up to its first NUL, as HDF5 gives it. An empty one has no object.
@@ -96,16 +71,15 @@ impl Heap {
     /// # Errors
     /// Says what is wrong with the reference or with the collection it points to.
     pub fn string(&self, reference: &[u8]) -> Found<Vec<u8>> {
-        let numbers = reference.split_at_checked(4).zip(reference.len().checked_sub(4));
-        let Some(((length, _), end)) = numbers.filter(|_| reference.len() == self.format.reference()) else {
+        let mut fields = Fields::new(reference, self.raw.format);
+        let mut numbers = || Some((fields.number(4)?, fields.address()?, fields.number(4)?));
+        // An index has 4 bytes in a reference and 2 in a collection.
+        let Some((length, address, index)) = numbers() else {
             return Err("holds references of an unknown size".to_owned());
         };
-        let (length, address) = (number(length), number(&reference[4..end]));
         if length == 0 || address == 0 {
             return Ok(Vec::new());
         }
-        // An index has 4 bytes in a reference and 2 in a collection.
-        let index = number(&reference[end..]);
         let mut kept = self.kept.borrow_mut();
         let collection = kept.collection(address, || self.collection(address))?;
         let object = u16::try_from(index).ok().filter(|&index| index != 0);
@@ -122,40 +96,33 @@ impl Heap {
 
     fn collection(&self, address: u64) -> Found<Collection> {
         let outside = || "holds a string whose heap lies outside of the file".to_owned();
-        let header = self.format.collection_header();
-        let at = self.format.base.checked_add(address).ok_or_else(outside)?;
-        let room = self.bytes.checked_sub(at).filter(|&room| room >= header as u64).ok_or_else(outside)?;
-        let start = self.read(at, header)?;
+        let header = self.header();
+        let at = self.raw.format.base.checked_add(address).ok_or_else(outside)?;
+        let room = self.raw.bytes.checked_sub(at).ok_or_else(outside)?;
+        let start = self.raw.read(address, header).ok_or_else(outside)?;
         if &start[..4] != b"GCOL" || start[4] != 1 {
             return Err(format!("holds a string that points to what is no heap (byte {at} of the file)"));
         }
-        let size = number(&start[8..8 + self.format.length]);
+        let size = number(&start[8..8 + self.raw.format.length]);
         if size < header as u64 || size > room {
             return Err(format!("holds a string whose heap claims {size} bytes of the {room} there are"));
         }
         if size > LARGEST {
             return Err(format!("holds a string in a heap of {size} bytes; at most {LARGEST} are read"));
         }
-        let data = self.read(at, size as usize)?;
+        let data = self.raw.read(address, size as usize).ok_or_else(outside)?;
         let objects = self.objects(&data)?;
         Ok(Collection { data, objects })
     }
 
-    fn read(&self, at: u64, size: usize) -> Found<Vec<u8>> {
-        let mut data = vec![0; size];
-        let mut file = &self.file;
-        let read = file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(&mut data));
-        read.map(|()| data).map_err(|error| format!("holds a string that cannot be read ({error})"))
-    }
-
     /// Where the objects of a collection are. Of several with the same index the last one counts, as for HDF5.
     fn objects(&self, data: &[u8]) -> Found<HashMap<u16, Range<usize>>> {
-        let header = self.format.object_header();
+        let header = self.header();
         let mut objects = HashMap::new();
-        let mut at = self.format.collection_header();
+        let mut at = header;
         while data.len() - at >= header {
             let index = number(&data[at..at + 2]) as u16;
-            let size = number(&data[at + 8..at + 8 + self.format.length]);
+            let size = number(&data[at + 8..at + 8 + self.raw.format.length]);
             let room = data.len() - at - header;
             // The size of free space counts its header. There may be objects behind it.
             let (from, needed) =
@@ -187,11 +154,6 @@ impl Kept {
         }
         self.collections.get(&address).ok_or_else(|| "holds a string whose heap is not there".to_owned())
     }
-}
-
-/// A number of at most 8 bytes, the lowest first.
-fn number(bytes: &[u8]) -> u64 {
-    bytes.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte))
 }
 
 #[cfg(test)]

@@ -3,17 +3,25 @@
 //!
 //! Numbers come as `f64` or `i64` and text as UTF-8, whatever their type in the file. Compression: none, gzip, lzf.
 
+mod chunks;
 mod heap;
+mod messages;
+mod raw;
 mod references;
+mod structure;
 mod values;
 
-use heap::{Format, Heap};
+use heap::Heap;
+use raw::Raw;
+use structure::Chunks;
 pub use values::Kind;
 use values::Values;
 
 use crate::{Error, Result};
 use hdf5_metno as h5;
 use hdf5_metno::types::TypeDescriptor;
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// Largest ratio that deflate and lzf reach (deflate: 1032 : 1).
@@ -33,6 +41,8 @@ pub struct H5File {
     path: PathBuf,
     file: h5::File,
     heap: Heap,
+    /// Chunks of the datasets that were not opened yet.
+    chunks: RefCell<HashMap<String, Chunks>>,
     bytes: u64,
 }
 
@@ -47,6 +57,7 @@ impl H5File {
             let remedy = "Give the path of an .h5ad file, or of the .h5 file of Cell Ranger.";
             return Err(Error::dataset("parse", path, "", "is a folder", remedy));
         }
+        let (raw, chunks) = check_structure(path)?;
         h5::silence_errors(true);
         let file = h5::File::open(path).map_err(|error| {
             let found = format!("cannot be opened as an HDF5 file ({})", first_sentence(&error));
@@ -58,8 +69,8 @@ impl H5File {
                 "It is of another format, or was cut off: write or download it again.",
             )
         })?;
-        let heap = open_heap(path, &file)?;
-        Ok(H5File { path: path.to_owned(), file, heap, bytes: about.len() })
+        let heap = Heap::new(raw);
+        Ok(H5File { path: path.to_owned(), file, heap, chunks: RefCell::new(chunks), bytes: about.len() })
     }
 
     /// The file.
@@ -101,6 +112,7 @@ impl H5File {
     /// [`Error::Dataset`] if there is none, if it is compressed by something else than gzip or lzf, or if it claims to be
     /// larger than its file can hold.
     pub fn array(&self, name: &str) -> Result<Array<'_>> {
+        self.check_chunks(name)?;
         let data = self
             .file
             .dataset(name)
@@ -110,6 +122,15 @@ impl H5File {
         array.check_filters()?;
         array.check_claims()?;
         Ok(array)
+    }
+
+    /// Checks the chunks of a dataset, once.
+    fn check_chunks(&self, name: &str) -> Result<()> {
+        let name = name.trim_matches('/');
+        let Some(found) = self.chunks.borrow().get(name).cloned() else { return Ok(()) };
+        chunks::check(self.heap.raw(), &found).map_err(|found| self.broken(name, found))?;
+        self.chunks.borrow_mut().remove(name);
+        Ok(())
     }
 
     /// A text attribute of a group or dataset; `None` if there is none.
@@ -318,21 +339,21 @@ impl Array<'_> {
     }
 }
 
-/// The strings of a file, which libhdf5 is not trusted with.
-fn open_heap(path: &Path, file: &h5::File) -> Result<Heap> {
-    let about = file.create_plist().map_err(|error| {
-        let found = format!("cannot be opened as an HDF5 file ({})", first_sentence(&error));
-        Error::dataset("parse", path, "", found, "The file is damaged: write or download it again.")
-    })?;
-    let sizes = about.sizes();
-    let (address, length) = (usize::from(sizes.sizeof_addr), usize::from(sizes.sizeof_size));
-    let format = Format { base: about.userblock(), address, length };
-    if address > 8 || length > 8 {
-        let found = format!("has addresses of {} and lengths of {} bytes", format.address, format.length);
-        let remedy = "At most 8 are read: write the file with the usual ones.";
-        return Err(Error::dataset("parse", path, "", found, remedy));
+/// The bytes of a file, and where the chunks of its datasets are, once libhdf5 may be trusted with it.
+fn check_structure(path: &Path) -> Result<(Raw, HashMap<String, Chunks>)> {
+    let remedy = "It is of another format, or was cut off: write or download it again.";
+    let refused = |found: String| Error::dataset("parse", path, "", found, remedy);
+    let opened = Raw::with_superblock(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    let (raw, Some(superblock)) = opened else {
+        return Err(refused("cannot be opened as an HDF5 file (it has no superblock that is known)".to_owned()));
+    };
+    if superblock.end > raw.bytes {
+        return Err(refused(format!("has {} bytes of {}", raw.bytes, superblock.end)));
     }
-    Heap::open(path, format).map_err(|source| Error::Io { path: path.to_owned(), source })
+    let chunks = structure::check(&raw, &superblock).map_err(|(name, found)| {
+        Error::dataset("parse", path, name, found, "The file is damaged: write or download it again.")
+    })?;
+    Ok((raw, chunks))
 }
 
 fn one<T>(values: Vec<T>) -> std::result::Result<T, String> {

@@ -128,7 +128,7 @@ impl Values<'_> {
     }
 
     fn strings_of_heap(&self, range: Range<usize>) -> Found<Vec<String>> {
-        let size = self.heap.format().reference();
+        let size = self.heap.reference();
         // Attributes and scalars have no slices.
         let whole = self.member.is_none() && range.len() <= BYTES / size && range == (0..self.data.size());
         let mut out = Vec::with_capacity(range.len().min(BYTES));

@@ -1,3 +1,4 @@
+use super::super::raw::Format;
 use super::*;
 
 const USUAL: Format = Format { base: 0, address: 8, length: 8 };
@@ -10,7 +11,7 @@ fn heap(data: &[u8], format: Format) -> Heap {
     let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let path = std::env::temp_dir().join(format!("samap-heap-{}-{number}", std::process::id()));
     std::fs::write(&path, data).unwrap();
-    let heap = Heap::open(&path, format).unwrap();
+    let heap = Heap::new(Raw::open(&path, format).unwrap());
     // An open file stays readable; Windows keeps it.
     let _ = std::fs::remove_file(&path);
     heap
@@ -18,7 +19,7 @@ fn heap(data: &[u8], format: Format) -> Heap {
 
 fn collection(format: Format, objects: &[(u16, &[u8])]) -> Vec<u8> {
     let mut data = b"GCOL\x01\0\0\0".to_vec();
-    data.resize(format.collection_header(), 0);
+    data.resize((8 + format.length).next_multiple_of(8), 0);
     for (index, bytes) in objects {
         data.extend_from_slice(&index.to_le_bytes());
         data.extend_from_slice(&[0; 6]);
@@ -124,9 +125,8 @@ fn a_heap_too_large_is_refused_before_it_is_read() {
     let mut data = sound();
     let size = (LARGEST + 8).to_le_bytes();
     data[AT + 8..AT + 16].copy_from_slice(&size);
-    let heap = heap(&data, USUAL);
-    heap.file.metadata().unwrap();
-    let heap = Heap { bytes: LARGEST * 2, ..heap };
+    let mut heap = heap(&data, USUAL);
+    heap.raw.bytes = 2 * LARGEST;
     assert!(heap.string(&reference(USUAL, 3, AT as u64, 1)).unwrap_err().contains("at most 67108864 are read"));
 }
 

@@ -71,13 +71,25 @@ impl Heap {
     /// # Errors
     /// Says what is wrong with the reference or with the collection it points to.
     pub fn string(&self, reference: &[u8]) -> Found<Vec<u8>> {
+        self.object(reference, false)
+    }
+
+    /// Checks a string that libhdf5 will read: it takes all that there is, whatever the reference says.
+    ///
+    /// # Errors
+    /// As [`Heap::string`]; if there are more bytes than the reference says.
+    pub fn check(&self, reference: &[u8]) -> Found<()> {
+        self.object(reference, true).map(drop)
+    }
+
+    fn object(&self, reference: &[u8], exactly: bool) -> Found<Vec<u8>> {
         let mut fields = Fields::new(reference, self.raw.format);
         let mut numbers = || Some((fields.number(4)?, fields.address()?, fields.number(4)?));
         // An index has 4 bytes in a reference and 2 in a collection.
         let Some((length, address, index)) = numbers() else {
             return Err("holds references of an unknown size".to_owned());
         };
-        if length == 0 || address == 0 {
+        if address == 0 || length == 0 && !exactly {
             return Ok(Vec::new());
         }
         let mut kept = self.kept.borrow_mut();
@@ -86,7 +98,7 @@ impl Heap {
         let Some(object) = object.and_then(|index| collection.objects.get(&index)) else {
             return Err(format!("holds a string that points outside of its heap (object {index})"));
         };
-        if length > object.len() as u64 {
+        if length > object.len() as u64 || exactly && length < object.len() as u64 {
             let size = object.len();
             return Err(format!("holds a string of {length} bytes of which its heap has {size} (object {index})"));
         }

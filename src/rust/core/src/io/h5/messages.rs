@@ -19,6 +19,17 @@ pub struct Space {
     pub elements: u64,
 }
 
+/// A type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kind {
+    /// Bytes of an element in the file.
+    pub bytes: u64,
+    /// Whether it is a string or list of any length, of which the file has references.
+    pub reference: bool,
+    /// Whether there is such a one in it.
+    pub references: bool,
+}
+
 /// Where the elements of a dataset are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Layout {
@@ -38,6 +49,9 @@ pub struct Filter {
     /// Its parameters.
     pub values: Vec<u64>,
 }
+
+/// Class of strings and lists of any length.
+const LIST: u64 = 9;
 
 /// The shape of a dataset or attribute.
 pub fn space(mut fields: Fields) -> Option<Space> {
@@ -60,12 +74,16 @@ pub fn space(mut fields: Fields) -> Option<Space> {
     Some(Space { axes: axes as usize, elements })
 }
 
-/// Bytes of a type in the file.
-pub fn kind(mut fields: Fields) -> Option<u64> {
-    nested_kind(&mut fields, DEPTH)
+/// A type.
+pub fn kind(mut fields: Fields) -> Option<Kind> {
+    let mut references = false;
+    let class = Fields::number(&mut fields.clone(), 1)? & 15;
+    let bytes = nested_kind(&mut fields, DEPTH, &mut references)?;
+    Some(Kind { bytes, reference: class == LIST, references })
 }
 
-fn nested_kind(fields: &mut Fields, depth: usize) -> Option<u64> {
+/// Bytes of a type in the file. Notes whether it has strings or lists of any length.
+fn nested_kind(fields: &mut Fields, depth: usize, references: &mut bool) -> Option<u64> {
     let depth = depth.checked_sub(1)?;
     let (class, bits, size) = (fields.number(1)?, fields.number(3)?, fields.number(4)?);
     let version = class >> 4;
@@ -87,20 +105,21 @@ fn nested_kind(fields: &mut Fields, depth: usize) -> Option<u64> {
                 let _name = fields.name(unit)?;
                 let offset = fields.number(width)?;
                 let copies = if version == 1 { copies(fields)? } else { 1 };
-                let bytes = nested_kind(fields, depth)?.checked_mul(copies)?;
+                let bytes = nested_kind(fields, depth, references)?.checked_mul(copies)?;
                 (offset.checked_add(bytes)? <= size).then_some(())
             })?;
             members > 0
         }
         8 => {
-            let base = nested_kind(fields, depth)?;
+            let base = nested_kind(fields, depth, references)?;
             let values = bits & 0xffff;
             (0..values).try_for_each(|_| fields.name(unit).map(drop))?;
             fields.bytes(usize::try_from(values.checked_mul(base)?).ok()?)?;
             base == size
         }
-        9 => {
-            nested_kind(fields, depth)?;
+        LIST => {
+            nested_kind(fields, depth, references)?;
+            *references = true;
             return (bits & 15 < 2).then_some(fields.reference());
         }
         10 => {
@@ -112,7 +131,7 @@ fn nested_kind(fields: &mut Fields, depth: usize) -> Option<u64> {
             if version < 3 {
                 fields.bytes(4 * axes as usize)?;
             }
-            axes <= AXES && nested_kind(fields, depth)?.checked_mul(lengths)? == size
+            axes <= AXES && nested_kind(fields, depth, references)?.checked_mul(lengths)? == size
         }
         _ => false,
     };
@@ -143,21 +162,21 @@ fn copies(fields: &mut Fields) -> Option<u64> {
     lengths.get(..axes)?.iter().try_fold(1_u64, |all, &length| all.checked_mul(length))
 }
 
-/// Bytes of the value of elements that were not written; 0 if it is none of their own.
-pub fn fill(mut fields: Fields) -> Option<u64> {
+/// The value of elements that were not written; empty if it is none of their own.
+pub fn fill<'d>(mut fields: Fields<'d>) -> Option<&'d [u8]> {
     let version = fields.number(1)?;
     let defined = if version < 3 { fields.number(3)? >> 16 != 0 } else { fields.number(1)? & 0x20 != 0 };
-    if !defined { Some(0) } else { old_fill(fields) }
+    if !defined { Some(&[]) } else { old_fill(fields) }
 }
 
 /// The same in old files.
-pub fn old_fill(mut fields: Fields) -> Option<u64> {
+pub fn old_fill<'d>(mut fields: Fields<'d>) -> Option<&'d [u8]> {
     let size = fields.number(4)?;
     // None at all is -1.
     if size == u64::from(u32::MAX) {
-        return Some(0);
+        return Some(&[]);
     }
-    fields.bytes(usize::try_from(size).ok()?).map(|_| size)
+    fields.bytes(usize::try_from(size).ok()?)
 }
 
 /// Where the elements of a dataset are.
@@ -232,6 +251,9 @@ pub fn attribute(mut fields: Fields) -> Option<()> {
     if version > 1 && flags & 3 != 0 {
         return Some(());
     }
-    let bytes = kind(kind_fields)?.checked_mul(space(space_fields)?.elements)?;
+    let bytes = kind(kind_fields)?.bytes.checked_mul(space(space_fields)?.elements)?;
     (bytes <= fields.left() as u64).then_some(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,9 @@
 //! An open HDF5 file whose errors name the file and the dataset, and whose reads are never larger than what the file can
 //! justify: sizes in a file are claims, and a damaged file may claim anything.
 //!
+//! libhdf5 opens files and reads numbers; what it would trust in a damaged file is checked before ([`structure`], [`chunks`]),
+//! and strings of variable length are read without it ([`heap`]).
+//!
 //! Numbers come as `f64` or `i64` and text as UTF-8, whatever their type in the file. Compression: none, gzip, lzf.
 
 mod chunks;
@@ -13,7 +16,7 @@ mod values;
 
 use heap::Heap;
 use raw::Raw;
-use structure::Chunks;
+use structure::Dataset;
 pub use values::Kind;
 use values::Values;
 
@@ -41,8 +44,8 @@ pub struct H5File {
     path: PathBuf,
     file: h5::File,
     heap: Heap,
-    /// Chunks of the datasets that were not opened yet.
-    chunks: RefCell<HashMap<String, Chunks>>,
+    /// What is to be checked of the datasets that were not used yet.
+    unchecked: RefCell<HashMap<String, Dataset>>,
     bytes: u64,
 }
 
@@ -57,7 +60,7 @@ impl H5File {
             let remedy = "Give the path of an .h5ad file, or of the .h5 file of Cell Ranger.";
             return Err(Error::dataset("parse", path, "", "is a folder", remedy));
         }
-        let (raw, chunks) = check_structure(path)?;
+        let (raw, datasets) = check_structure(path)?;
         h5::silence_errors(true);
         let file = h5::File::open(path).map_err(|error| {
             let found = format!("cannot be opened as an HDF5 file ({})", first_sentence(&error));
@@ -70,7 +73,7 @@ impl H5File {
             )
         })?;
         let heap = Heap::new(raw);
-        Ok(H5File { path: path.to_owned(), file, heap, chunks: RefCell::new(chunks), bytes: about.len() })
+        Ok(H5File { path: path.to_owned(), file, heap, unchecked: RefCell::new(datasets), bytes: about.len() })
     }
 
     /// The file.
@@ -112,7 +115,7 @@ impl H5File {
     /// [`Error::Dataset`] if there is none, if it is compressed by something else than gzip or lzf, or if it claims to be
     /// larger than its file can hold.
     pub fn array(&self, name: &str) -> Result<Array<'_>> {
-        self.check_chunks(name)?;
+        self.check_dataset(name)?;
         let data = self
             .file
             .dataset(name)
@@ -124,12 +127,14 @@ impl H5File {
         Ok(array)
     }
 
-    /// Checks the chunks of a dataset, once.
-    fn check_chunks(&self, name: &str) -> Result<()> {
+    /// Checks what libhdf5 will read of a dataset, once.
+    fn check_dataset(&self, name: &str) -> Result<()> {
         let name = name.trim_matches('/');
-        let Some(found) = self.chunks.borrow().get(name).cloned() else { return Ok(()) };
-        chunks::check(self.heap.raw(), &found).map_err(|found| self.broken(name, found))?;
-        self.chunks.borrow_mut().remove(name);
+        let Some(dataset) = self.unchecked.borrow().get(name).cloned() else { return Ok(()) };
+        let chunks = dataset.chunks.map_or(Ok(()), |found| chunks::check(self.heap.raw(), &found));
+        let fill = || dataset.fill.map_or(Ok(()), |fill| self.heap.check(&fill));
+        chunks.and_then(|()| fill()).map_err(|found| self.broken(name, found))?;
+        self.unchecked.borrow_mut().remove(name);
         Ok(())
     }
 
@@ -339,8 +344,8 @@ impl Array<'_> {
     }
 }
 
-/// The bytes of a file, and where the chunks of its datasets are, once libhdf5 may be trusted with it.
-fn check_structure(path: &Path) -> Result<(Raw, HashMap<String, Chunks>)> {
+/// The bytes of a file and its datasets, once libhdf5 may be trusted with it.
+fn check_structure(path: &Path) -> Result<(Raw, HashMap<String, Dataset>)> {
     let remedy = "It is of another format, or was cut off: write or download it again.";
     let refused = |found: String| Error::dataset("parse", path, "", found, remedy);
     let opened = Raw::with_superblock(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
@@ -350,10 +355,10 @@ fn check_structure(path: &Path) -> Result<(Raw, HashMap<String, Chunks>)> {
     if superblock.end > raw.bytes {
         return Err(refused(format!("has {} bytes of {}", raw.bytes, superblock.end)));
     }
-    let chunks = structure::check(&raw, &superblock).map_err(|(name, found)| {
+    let datasets = structure::check(&raw, &superblock).map_err(|(name, found)| {
         Error::dataset("parse", path, name, found, "The file is damaged: write or download it again.")
     })?;
-    Ok((raw, chunks))
+    Ok((raw, datasets))
 }
 
 fn one<T>(values: Vec<T>) -> std::result::Result<T, String> {

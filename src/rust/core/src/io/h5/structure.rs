@@ -2,17 +2,26 @@
 //! them. Versions up to 1.10 at least trust them, and read and write out of bounds or divide by 0 where they were damaged. What
 //! newer formats write (headers of version 2) has checksums, which libhdf5 looks at, and is left out.
 //!
-//! In: the bytes of a file. Out: where the chunks of its datasets are. Every header is looked at once.
+//! In: the bytes of a file. Out: what is left to be checked of its datasets once they are used. Every header is looked at once.
 //!
 //! Source: HDF5 File Format Specification, III.A, III.B, III.D, IV.A.
 
 use super::Found;
-use super::messages::{self, Filter, Layout, Space};
+use super::messages::{self, Filter, Kind, Layout, Space};
 use super::raw::{Fields, Raw, Superblock, number};
 use std::collections::{HashMap, HashSet};
 
 /// Largest part of the structure that is read at once.
 const LARGEST: u64 = 64 << 20;
+
+/// What is to be checked of a dataset.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    /// Its chunks, if it has them.
+    pub chunks: Option<Chunks>,
+    /// A reference to the string that elements have that were not written.
+    pub fill: Option<Vec<u8>>,
+}
 
 /// Where the chunks of a dataset are, and what they are to be.
 #[derive(Debug, Clone)]
@@ -31,8 +40,8 @@ pub struct Chunks {
 #[derive(Default)]
 struct Header {
     space: Option<Space>,
-    kind: Option<u64>,
-    fill: u64,
+    kind: Option<Kind>,
+    fill: Vec<u8>,
     layout: Option<Layout>,
     filters: Vec<Filter>,
     group: Option<(u64, u64)>,
@@ -45,22 +54,22 @@ struct Walk<'r> {
     seen: HashSet<u64>,
     /// Names and headers of objects that are still to be looked at.
     open: Vec<(String, u64)>,
-    chunks: HashMap<u64, Chunks>,
+    datasets: HashMap<u64, Dataset>,
     /// Headers of objects by name; one may have several.
     headers: HashMap<String, u64>,
 }
 
-/// The chunks of all datasets by name, once everything is found to be sound.
+/// All datasets by name, once everything is found to be sound.
 ///
 /// # Errors
 /// Name of an object and what is wrong with it.
-pub fn check(raw: &Raw, superblock: &Superblock) -> Result<HashMap<String, Chunks>, (String, String)> {
+pub fn check(raw: &Raw, superblock: &Superblock) -> Result<HashMap<String, Dataset>, (String, String)> {
     let mut walk = Walk {
         raw,
         halves: superblock.halves,
         seen: HashSet::new(),
         open: vec![(String::new(), superblock.root)],
-        chunks: HashMap::new(),
+        datasets: HashMap::new(),
         headers: HashMap::new(),
     };
     while let Some((name, address)) = walk.open.pop() {
@@ -69,8 +78,8 @@ pub fn check(raw: &Raw, superblock: &Superblock) -> Result<HashMap<String, Chunk
         }
         walk.headers.insert(name, address);
     }
-    let chunks = walk.headers.into_iter().filter_map(|(name, at)| Some((name, walk.chunks.get(&at)?.clone())));
-    Ok(chunks.collect())
+    let datasets = walk.headers.into_iter().filter_map(|(name, at)| Some((name, walk.datasets.get(&at)?.clone())));
+    Ok(datasets.collect())
 }
 
 impl Walk<'_> {
@@ -141,25 +150,34 @@ impl Walk<'_> {
 
     fn dataset(&mut self, address: u64, layout: Layout, header: Header) -> Found<()> {
         let (Some(space), Some(kind)) = (header.space, header.kind) else { return Ok(()) };
-        if header.fill != 0 && header.fill < kind {
+        let (bytes, filled) = (kind.bytes, !header.fill.is_empty());
+        if filled && (header.fill.len() as u64) < bytes {
             return Err("has a fill value smaller than its elements".to_owned());
         }
-        match layout {
-            Layout::Compact(size) if space.elements.checked_mul(kind).is_none_or(|needed| needed > size) => {
-                Err(format!("claims {} elements of {kind} bytes in {size} bytes", space.elements))
+        // HDF5 reads the string that a fill value refers to.
+        if filled && kind.references && !kind.reference && header.fill.iter().any(|&byte| byte != 0) {
+            return Err("has a fill value with text in records, which is not read".to_owned());
+        }
+        let fill = (filled && kind.reference).then_some(header.fill);
+        let chunks = match layout {
+            Layout::Compact(size) if space.elements.checked_mul(bytes).is_none_or(|needed| needed > size) => {
+                return Err(format!("claims {} elements of {bytes} bytes in {size} bytes", space.elements));
             }
-            Layout::Compact(_) | Layout::Other => Ok(()),
+            Layout::Compact(_) | Layout::Other => None,
             Layout::Chunks(tree, lengths) => {
-                let bytes = lengths.iter().try_fold(1_u64, |all, &length| all.checked_mul(length));
+                let all = lengths.iter().try_fold(1_u64, |all, &length| all.checked_mul(length));
                 let axes = space.axes;
-                let sound = axes > 0 && lengths.len() == axes + 1 && lengths.last() == Some(&kind);
-                let Some(bytes) = bytes.filter(|&bytes| sound && bytes > 0) else {
+                let sound = axes > 0 && lengths.len() == axes + 1 && lengths.last() == Some(&bytes);
+                let Some(bytes) = all.filter(|&all| sound && all > 0) else {
                     return Err(format!("has chunks of the shape {lengths:?}, with the bytes of an element"));
                 };
-                self.chunks.insert(address, Chunks { tree, axes, bytes, filters: header.filters });
-                Ok(())
+                Some(Chunks { tree, axes, bytes, filters: header.filters })
             }
+        };
+        if chunks.is_some() || fill.is_some() {
+            self.datasets.insert(address, Dataset { chunks, fill });
         }
+        Ok(())
     }
 
     /// The members of a group.
@@ -252,8 +270,8 @@ fn take(id: u64, mut message: Fields, header: &mut Header, more: &mut Vec<(u64, 
     match id {
         0x01 => header.space = Some(messages::space(message)?),
         0x03 => header.kind = Some(messages::kind(message)?),
-        0x04 => header.fill = messages::old_fill(message)?,
-        0x05 => header.fill = messages::fill(message)?,
+        0x04 => header.fill = messages::old_fill(message)?.to_vec(),
+        0x05 => header.fill = messages::fill(message)?.to_vec(),
         0x08 => header.layout = Some(messages::layout(message)?),
         0x0b => header.filters = messages::filters(message)?,
         0x0c => messages::attribute(message)?,
@@ -267,3 +285,6 @@ fn take(id: u64, mut message: Fields, header: &mut Header, more: &mut Vec<(u64, 
     }
     Some(())
 }
+
+#[cfg(test)]
+mod tests;

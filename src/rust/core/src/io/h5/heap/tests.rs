@@ -100,6 +100,16 @@ fn references_that_lie_are_refused() {
 }
 
 #[test]
+fn what_hdf5_reads_itself_must_be_exact() {
+    let check = |length, index| heap(&sound(), USUAL).check(&reference(USUAL, length, AT as u64, index));
+    check(3, 1).unwrap();
+    for (length, index) in [(2, 1), (4, 1), (0, 1), (3, 7)] {
+        assert!(check(length, index).is_err());
+    }
+    heap(&sound(), USUAL).check(&reference(USUAL, 3, 0, 1)).unwrap();
+}
+
+#[test]
 fn heaps_that_lie_are_refused() {
     let spoiled = |at: usize, bytes: &[u8]| {
         let mut data = sound();

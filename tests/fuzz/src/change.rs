@@ -61,8 +61,8 @@ pub fn bytes(data: &mut Vec<u8>, generator: &mut Generator) {
     }
 }
 
-/// Flips and overwrites bytes of an HDF5 file, whose length stays: anywhere, in its structure, in the heaps of its strings, or
-/// in the references to them.
+/// Flips and overwrites bytes of an HDF5 file, whose length stays: anywhere, in its structure, in the heaps of its
+/// strings, or in the references to them.
 pub fn damage(data: &mut [u8], generator: &mut Generator) {
     let heaps = places(data, &[b"GCOL"]);
     let structure = places(data, &[b"TREE", b"SNOD", b"HEAP"]);

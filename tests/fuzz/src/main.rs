@@ -1,5 +1,6 @@
-//! Feeds spoiled files to the readers: `samap-fuzz SECONDS [SEED [PATTERN]]` (targets whose name has the pattern). Every case is a file of the corpus, changed by a seeded
-//! generator; a reader may take it or refuse it, but must not panic, crash, hang or take more memory than the limit.
+//! Feeds spoiled files to the readers: `samap-fuzz SECONDS [SEED [PATTERN]]` (targets whose name has the pattern).
+//! Every case is a file of the corpus, changed by a seeded generator; a reader may take it or refuse it, but must not
+//! panic, crash, hang or take more memory than the limit.
 //!
 //! Cases run in batches in a process of their own (`samap-fuzz --batch TARGET SEED COUNT FOLDER`), which writes each file
 //! before it reads it: after a crash the file is there, and stays in `build/fuzz`. Ends with `fuzz: N passed, N failed`,
@@ -40,7 +41,8 @@ fn main() -> ExitCode {
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Runs batches of a target for a while; whether all of them ended well. After a case that did not, the next one follows.
+/// Runs batches of a target for a while; whether all of them ended well. After a case that did not, the next one
+/// follows.
 fn survives(target: &Target, share: Duration, seed: u64) -> bool {
     let (start, mut cases, mut bad) = (Instant::now(), 0, 0);
     while start.elapsed() < share {

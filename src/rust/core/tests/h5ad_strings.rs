@@ -1,4 +1,5 @@
-//! Strings of variable length: read as HDF5 gives them, and refused with file and dataset where their heaps are damaged.
+//! Strings of variable length: read as HDF5 gives them, and refused with file and dataset where their heaps are
+//! damaged.
 
 #![cfg(feature = "hdf5")]
 // A file that cannot be made fails the test.

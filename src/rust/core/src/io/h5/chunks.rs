@@ -1,8 +1,10 @@
-//! The chunks of a dataset: what libhdf5 reads of each is to have the bytes of a chunk once the filters are undone. Versions up
-//! to 1.10 at least do not look, and read on behind it where the shape of chunks, the type or the list of filters was changed.
+//! The chunks of a dataset: what libhdf5 reads of each is to have the bytes of a chunk once the filters are undone.
+//! Versions up to 1.10 at least do not look, and read on behind it where the shape of chunks, the type or the list of
+//! filters was changed.
 //!
-//! All chunks have the same shape, type and filters, so that the first one is tried; of the others it is checked how many bytes
-//! are stored and which filters were left out. What is changed in the bytes of a chunk itself the filters find.
+//! All chunks have the same shape, type and filters, so that the first one is tried; of the others it is checked how
+//! many bytes are stored and which filters were left out. What is changed in the bytes of a chunk itself the filters
+//! find.
 //!
 //! Source: HDF5 File Format Specification, III.A.1.
 
@@ -94,8 +96,8 @@ fn plain_size(chunks: &Chunks, stored: &Stored) -> Option<Option<u64>> {
     if packed && stored.size > checksums { None } else { Some(stored.size.checked_sub(checksums)) }
 }
 
-/// Bytes of a chunk once its filters are undone; `None` where that cannot be told, or where a filter will find that it is
-/// damaged.
+/// Bytes of a chunk once its filters are undone; `None` where that cannot be told, or where a filter will find that it
+/// is damaged.
 fn unpacked_size(chunks: &Chunks, data: &[u8]) -> Option<u64> {
     let packs = chunks.filters.iter().position(|filter| [DEFLATE, LZF].contains(&filter.id))?;
     let checksums = |filters: &[super::messages::Filter]| {

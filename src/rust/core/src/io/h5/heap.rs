@@ -1,10 +1,11 @@
-//! Strings of variable length. A dataset or attribute holds references to them, `{u32 length, address, u32 index}`, and the
-//! bytes are objects of global heap collections: `GCOL`, version 1, 3 bytes, the size of the collection, then objects
+//! Strings of variable length. A dataset or attribute holds references to them, `{u32 length, address, u32 index}`, and
+//! the bytes are objects of global heap collections: `GCOL`, version 1, 3 bytes, the size of the collection, then
+//! objects
 //! `{u16 index, u16 count, u32 reserved, size, bytes}`, each padded to 8 bytes; the object 0 is free space.
 //!
-//! They are read here and not by libhdf5, which trusts what a heap says: where an index, a size or a length was changed,
-//! versions up to 1.10 at least read and write out of bounds. Here every number is checked before it is used. Errors are
-//! ends of sentences about the dataset.
+//! They are read here and not by libhdf5, which trusts what a heap says: where an index, a size or a length was
+//! changed, versions up to 1.10 at least read and write out of bounds. Here every number is checked before it is used.
+//! Errors are ends of sentences about the dataset.
 //!
 //! Source: HDF5 File Format Specification, III.E.
 

@@ -1,5 +1,5 @@
-//! Messages of the headers of objects, as far as libhdf5 relies on them: versions up to 1.10 at least decode them without
-//! looking where they end. `None` stands for one that runs beyond its end or contradicts itself.
+//! Messages of the headers of objects, as far as libhdf5 relies on them: versions up to 1.10 at least decode them
+//! without looking where they end. `None` stands for one that runs beyond its end or contradicts itself.
 //!
 //! Source: HDF5 File Format Specification, IV.A.2.
 

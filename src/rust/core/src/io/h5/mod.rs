@@ -1,8 +1,8 @@
 //! An open HDF5 file whose errors name the file and the dataset, and whose reads are never larger than what the file can
 //! justify: sizes in a file are claims, and a damaged file may claim anything.
 //!
-//! libhdf5 opens files and reads numbers; what it would trust in a damaged file is checked before ([`structure`], [`chunks`]),
-//! and strings of variable length are read without it ([`heap`]).
+//! libhdf5 opens files and reads numbers; what it would trust in a damaged file is checked before ([`structure`],
+//! [`chunks`]), and strings of variable length are read without it ([`heap`]).
 //!
 //! Numbers come as `f64` or `i64` and text as UTF-8, whatever their type in the file. Compression: none, gzip, lzf.
 

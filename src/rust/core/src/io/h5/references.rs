@@ -1,5 +1,6 @@
-//! References to strings of variable length as they are in the file. HDF5 would replace each by its string; it is told of a
-//! conversion of strings to opaque bytes that leaves them as they are. The strings are then read by [`super::heap`].
+//! References to strings of variable length as they are in the file. HDF5 would replace each by its string; it is told
+//! of a conversion of strings to opaque bytes that leaves them as they are. The strings are then read by
+//! [`super::heap`].
 
 use hdf5_metno as h5;
 use hdf5_metno::types::VarLenAscii;
@@ -21,7 +22,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Name of the conversion, and tag of the type it is for: no other user of HDF5 in the process gets it.
 const TAG: &CStr = c"samap: references";
 
-/// References of a dataset or attribute, `size` bytes each: those of all elements, or of elements `range` of the only axis.
+/// References of a dataset or attribute, `size` bytes each: those of all elements, or of elements `range` of the only
+/// axis.
 /// `member`: of that member of its records.
 ///
 /// # Errors

@@ -1,8 +1,10 @@
-//! The structure of a file: headers of groups and datasets, symbols of groups and their names, checked before libhdf5 uses
-//! them. Versions up to 1.10 at least trust them, and read and write out of bounds or divide by 0 where they were damaged. What
-//! newer formats write (headers of version 2) has checksums, which libhdf5 looks at, and is left out.
+//! The structure of a file: headers of groups and datasets, symbols of groups and their names, checked before libhdf5
+//! uses them. Versions up to 1.10 at least trust them, and read and write out of bounds or divide by 0 where they were
+//! damaged. What newer formats write (headers of version 2) has checksums, which libhdf5 looks at, and is left out; so are
+//! the members of such groups, which may have old headers.
 //!
-//! In: the bytes of a file. Out: what is left to be checked of its datasets once they are used. Every header is looked at once.
+//! In: the bytes of a file. Out: what is left to be checked of its datasets once they are used. Every header is looked
+//! at once.
 //!
 //! Source: HDF5 File Format Specification, III.A, III.B, III.D, IV.A.
 

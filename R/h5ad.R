@@ -17,8 +17,10 @@
 #'   columns of `obs`; `list(counts = h5ad_atlas(path), cells = metadata)` takes others. Whether the file can be read
 #'   shows when it is used: errors then have the classes `samap_error_io` (no such file), `samap_error_parse` (damaged,
 #'   or of another format), `samap_error_compression` (neither gzip nor lzf), `samap_error_argument` (no such layer or
-#'   column), `samap_error_no_hdf5` (samap was built without HDF5). What is damaged is found before it is used, but
-#'   for one thing: where bytes in the middle of stored text were changed, libhdf5 1.10 itself may crash.
+#'   column), `samap_error_no_hdf5` (samap was built without HDF5). What is damaged is found before it is used: text is
+#'   read, and the structure of the file checked, without libhdf5, which trusts what a file says. Left to libhdf5 is the
+#'   structure of files with groups of newer formats (in h5py `libver` and `track_order`), which AnnData does not write
+#'   unless told to; where it is damaged, libhdf5 1.10 may crash.
 #' @seealso [write_h5ad()]
 #' @examplesIf samap:::has_hdf5_()
 #' mouse <- sam(samap_example("pancreas-small")$atlases$mouse, threads = 1, verbose = FALSE)

@@ -61,6 +61,77 @@ pub fn bytes(data: &mut Vec<u8>, generator: &mut Generator) {
     }
 }
 
+/// Flips and overwrites bytes of an HDF5 file, whose length stays: anywhere, in its structure, in the heaps of its
+/// strings, or in the references to them.
+pub fn damage(data: &mut [u8], generator: &mut Generator) {
+    let heaps = places(data, &[b"GCOL"]);
+    let structure = places(data, &[b"TREE", b"SNOD", b"HEAP"]);
+    let size = data.len();
+    let near = |places: &[usize], before: usize, behind: usize, generator: &mut Generator| {
+        let at = if places.is_empty() { 0 } else { *generator.pick(places) };
+        let from = at.saturating_sub(before);
+        (from, (at + behind).min(size) - from)
+    };
+    for _ in 0..=generator.below(4) {
+        let (from, length) = match generator.below(6) {
+            0 => (0, data.len()),
+            1 => field_of_heap(data, &heaps, generator),
+            2 => reference(data, &heaps, generator),
+            3 => near(&heaps, 0, 4096, generator),
+            // Headers of objects have no signature; they lie beside what has one.
+            _ => near(&structure, 1024, 1024, generator),
+        };
+        let at = from + generator.below(length);
+        match generator.below(3) {
+            0 => data[at] ^= 1 << generator.below(8),
+            1 => data[at] = generator.next() as u8,
+            _ => {
+                let width = (1 << generator.below(4)).min(data.len() - at);
+                let number = generator.odd_number().to_le_bytes();
+                data[at..at + width].copy_from_slice(&number[..width]);
+            }
+        }
+    }
+}
+
+/// Where something with one of these signatures begins.
+fn places(data: &[u8], signatures: &[&[u8; 4]]) -> Vec<usize> {
+    let begins = |&at: &usize| signatures.iter().any(|signature| data[at..].starts_with(&signature[..]));
+    (0..data.len()).step_by(8).filter(begins).collect()
+}
+
+/// The header of a heap, or of one of its objects: place and length.
+fn field_of_heap(data: &[u8], heaps: &[usize], generator: &mut Generator) -> (usize, usize) {
+    if heaps.is_empty() {
+        return (0, data.len());
+    }
+    let mut at = *generator.pick(heaps);
+    for _ in 0..generator.below(40) {
+        let next = if data[at..].starts_with(b"GCOL") {
+            at + 16
+        } else {
+            let size = data.get(at + 8..at + 16).and_then(|size| size.try_into().ok()).map_or(0, u64::from_le_bytes);
+            at + 16 + (size as usize % 4096).next_multiple_of(8)
+        };
+        if next + 16 > data.len() {
+            break;
+        }
+        at = next;
+    }
+    (at, 16.min(data.len() - at))
+}
+
+/// A reference to a string: place and length.
+fn reference(data: &[u8], heaps: &[usize], generator: &mut Generator) -> (usize, usize) {
+    let start = generator.below(data.len());
+    let points = |at: usize| {
+        let address = data.get(at + 4..at + 12).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
+        address.is_some_and(|address| heaps.binary_search(&(address as usize)).is_ok())
+    };
+    let found = (start..data.len()).chain(0..start).find(|&at| points(at));
+    found.map_or((0, data.len()), |at| (at, 16))
+}
+
 /// Changes values, lengths, types and attributes of datasets, or removes them: a file that HDF5 finds sound and that lies.
 pub fn contents(file: &h5::File, generator: &mut Generator) -> Result<(), Box<dyn Error>> {
     let mut places = Vec::new();

@@ -1,16 +1,30 @@
 //! An open HDF5 file whose errors name the file and the dataset, and whose reads are never larger than what the file can
 //! justify: sizes in a file are claims, and a damaged file may claim anything.
 //!
+//! libhdf5 opens files and reads numbers; what it would trust in a damaged file is checked before ([`structure`],
+//! [`chunks`]), and strings of variable length are read without it ([`heap`]).
+//!
 //! Numbers come as `f64` or `i64` and text as UTF-8, whatever their type in the file. Compression: none, gzip, lzf.
 
+mod chunks;
+mod heap;
+mod messages;
+mod raw;
+mod references;
+mod structure;
 mod values;
 
+use heap::Heap;
+use raw::Raw;
+use structure::Dataset;
 pub use values::Kind;
 use values::Values;
 
 use crate::{Error, Result};
 use hdf5_metno as h5;
 use hdf5_metno::types::TypeDescriptor;
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// Largest ratio that deflate and lzf reach (deflate: 1032 : 1).
@@ -22,10 +36,16 @@ const CHUNK: u64 = 64 << 20;
 /// Largest attribute in bytes.
 const ATTRIBUTE: usize = 16 << 20;
 
+/// A result, or the end of a sentence about a dataset.
+type Found<T> = std::result::Result<T, String>;
+
 /// An HDF5 file open for reading.
 pub struct H5File {
     path: PathBuf,
     file: h5::File,
+    heap: Heap,
+    /// What is to be checked of the datasets that were not used yet.
+    unchecked: RefCell<HashMap<String, Dataset>>,
     bytes: u64,
 }
 
@@ -40,6 +60,7 @@ impl H5File {
             let remedy = "Give the path of an .h5ad file, or of the .h5 file of Cell Ranger.";
             return Err(Error::dataset("parse", path, "", "is a folder", remedy));
         }
+        let (raw, datasets) = check_structure(path)?;
         h5::silence_errors(true);
         let file = h5::File::open(path).map_err(|error| {
             let found = format!("cannot be opened as an HDF5 file ({})", first_sentence(&error));
@@ -51,7 +72,8 @@ impl H5File {
                 "It is of another format, or was cut off: write or download it again.",
             )
         })?;
-        Ok(H5File { path: path.to_owned(), file, bytes: about.len() })
+        let heap = Heap::new(raw);
+        Ok(H5File { path: path.to_owned(), file, heap, unchecked: RefCell::new(datasets), bytes: about.len() })
     }
 
     /// The file.
@@ -93,6 +115,7 @@ impl H5File {
     /// [`Error::Dataset`] if there is none, if it is compressed by something else than gzip or lzf, or if it claims to be
     /// larger than its file can hold.
     pub fn array(&self, name: &str) -> Result<Array<'_>> {
+        self.check_dataset(name)?;
         let data = self
             .file
             .dataset(name)
@@ -104,21 +127,43 @@ impl H5File {
         Ok(array)
     }
 
-    /// A text attribute of a group or dataset; `None` if there is none.
-    pub fn text_attribute(&self, object: &str, name: &str) -> Option<String> {
-        self.text_attributes(object, name)?.into_iter().next()
+    /// Checks what libhdf5 will read of a dataset, once.
+    fn check_dataset(&self, name: &str) -> Result<()> {
+        let name = name.trim_matches('/');
+        let Some(dataset) = self.unchecked.borrow().get(name).cloned() else { return Ok(()) };
+        let chunks = dataset.chunks.map_or(Ok(()), |found| chunks::check(self.heap.raw(), &found));
+        let fill = || dataset.fill.map_or(Ok(()), |fill| self.heap.check(&fill));
+        chunks.and_then(|()| fill()).map_err(|found| self.broken(name, found))?;
+        self.unchecked.borrow_mut().remove(name);
+        Ok(())
     }
 
-    /// All values of a text attribute; `None` if there is none.
-    pub fn text_attributes(&self, object: &str, name: &str) -> Option<Vec<String>> {
-        let attribute = self.attribute(object, name)?;
-        Values { data: &attribute, member: None }.texts(0..attribute.size()).ok()
+    /// A text attribute of a group or dataset; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`Error::Dataset`] if its text cannot be read.
+    pub fn text_attribute(&self, object: &str, name: &str) -> Result<Option<String>> {
+        Ok(self.text_attributes(object, name)?.and_then(|texts| texts.into_iter().next()))
+    }
+
+    /// All values of a text attribute; `None` if there is none, or one that is no text.
+    ///
+    /// # Errors
+    /// [`Error::Dataset`] if its text cannot be read.
+    pub fn text_attributes(&self, object: &str, name: &str) -> Result<Option<Vec<String>>> {
+        let Some(attribute) = self.attribute(object, name) else { return Ok(None) };
+        let values = Values { data: &attribute, heap: &self.heap, member: None };
+        if values.kind() != Kind::Text {
+            return Ok(None);
+        }
+        let texts = values.texts(0..attribute.size());
+        texts.map(Some).map_err(|found| self.broken(object, format!("has the attribute \"{name}\", which {found}")))
     }
 
     /// All values of a numeric attribute; `None` if there is none.
     pub fn number_attributes(&self, object: &str, name: &str) -> Option<Vec<i64>> {
         let attribute = self.attribute(object, name)?;
-        let integer = Values { data: &attribute, member: None }.kind() == Kind::Integer;
+        let integer = Values { data: &attribute, heap: &self.heap, member: None }.kind() == Kind::Integer;
         if integer { attribute.read_raw::<i64>().ok() } else { None }
     }
 
@@ -258,7 +303,7 @@ impl Array<'_> {
     }
 
     fn values(&self) -> Values<'_> {
-        Values { data: &self.data, member: self.member.as_deref() }
+        Values { data: &self.data, heap: &self.file.heap, member: self.member.as_deref() }
     }
 
     fn check_axes(&self, axes: usize) -> Result<()> {
@@ -297,6 +342,23 @@ impl Array<'_> {
             self.data.storage_size()
         )))
     }
+}
+
+/// The bytes of a file and its datasets, once libhdf5 may be trusted with it.
+fn check_structure(path: &Path) -> Result<(Raw, HashMap<String, Dataset>)> {
+    let remedy = "It is of another format, or was cut off: write or download it again.";
+    let refused = |found: String| Error::dataset("parse", path, "", found, remedy);
+    let opened = Raw::with_superblock(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    let (raw, Some(superblock)) = opened else {
+        return Err(refused("cannot be opened as an HDF5 file (it has no superblock that is known)".to_owned()));
+    };
+    if superblock.end > raw.bytes {
+        return Err(refused(format!("has {} bytes of {}", raw.bytes, superblock.end)));
+    }
+    let datasets = structure::check(&raw, &superblock).map_err(|(name, found)| {
+        Error::dataset("parse", path, name, found, "The file is damaged: write or download it again.")
+    })?;
+    Ok((raw, datasets))
 }
 
 fn one<T>(values: Vec<T>) -> std::result::Result<T, String> {

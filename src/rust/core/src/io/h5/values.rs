@@ -1,17 +1,16 @@
 //! Values of a dataset or attribute, or of one member of its records: numbers and flags whatever their width, sign and byte
 //! order in the file; text of fixed or variable length, ASCII or UTF-8. Errors are ends of sentences about the dataset.
 
-use super::first_sentence;
+use super::heap::Heap;
+use super::{Found, first_sentence, references};
 use hdf5_metno as h5;
 use hdf5_metno::H5Type;
-use hdf5_metno::types::{
-    CompoundField, CompoundType, FixedAscii, FixedUnicode, TypeDescriptor, VarLenAscii, VarLenUnicode,
-};
+use hdf5_metno::types::{CompoundField, CompoundType, FixedAscii, FixedUnicode, TypeDescriptor};
 use ndarray::s;
 use std::cell::RefCell;
 use std::ops::Range;
 
-/// Bytes of strings of a fixed length that are read at once.
+/// Bytes of strings of a fixed length, or of references to others, that are read at once.
 const BYTES: usize = 4 << 20;
 
 /// What a dataset holds.
@@ -31,13 +30,13 @@ pub enum Kind {
     Other,
 }
 
-type Found<T> = Result<T, String>;
-
 /// The values of a dataset or attribute, or of one member of its records.
 #[derive(Clone, Copy)]
 pub struct Values<'a> {
     /// The dataset or attribute.
     pub data: &'a h5::Container,
+    /// The strings of its file.
+    pub heap: &'a Heap,
     /// The member; `None`: the elements themselves.
     pub member: Option<&'a str>,
 }
@@ -114,8 +113,7 @@ impl Values<'_> {
     /// convert between character sets.
     pub fn texts(&self, range: Range<usize>) -> Found<Vec<String>> {
         match self.descriptor().map_err(|error| unreadable(&error))? {
-            TypeDescriptor::VarLenUnicode => self.strings::<VarLenUnicode>(range, VarLenUnicode::as_bytes),
-            TypeDescriptor::VarLenAscii => self.strings::<VarLenAscii>(range, VarLenAscii::as_bytes),
+            TypeDescriptor::VarLenUnicode | TypeDescriptor::VarLenAscii => self.strings_of_heap(range),
             TypeDescriptor::FixedAscii(0..=32) => self.strings::<FixedAscii<32>>(range, FixedAscii::as_bytes),
             TypeDescriptor::FixedAscii(0..=256) => self.strings::<FixedAscii<256>>(range, FixedAscii::as_bytes),
             TypeDescriptor::FixedAscii(0..=4096) => self.strings::<FixedAscii<4096>>(range, FixedAscii::as_bytes),
@@ -129,9 +127,30 @@ impl Values<'_> {
         }
     }
 
+    fn strings_of_heap(&self, range: Range<usize>) -> Found<Vec<String>> {
+        let size = self.heap.reference();
+        // Attributes and scalars have no slices.
+        let whole = self.member.is_none() && range.len() <= BYTES / size && range == (0..self.data.size());
+        let mut out = Vec::with_capacity(range.len().min(BYTES));
+        // Every string has bytes of its own in the file. Damaged references may all point to the same one.
+        let mut left = self.heap.bytes();
+        let mut start = range.start;
+        while start < range.end {
+            let end = (start + BYTES / size).min(range.end);
+            let read = references::read(self.data, self.member, (!whole).then_some(start..end), size);
+            for reference in read.map_err(|error| unreadable(&error))?.chunks_exact(size) {
+                let text = utf8(self.heap.string(reference)?)?;
+                let rest = left.checked_sub(text.len() as u64);
+                left = rest.ok_or_else(|| "holds more text than its file has bytes".to_owned())?;
+                out.push(text);
+            }
+            start = end;
+        }
+        Ok(out)
+    }
+
     fn strings<T: H5Type>(&self, range: Range<usize>, bytes: fn(&T) -> &[u8]) -> Found<Vec<String>> {
-        let utf8 =
-            |text: &T| String::from_utf8(bytes(text).to_vec()).map_err(|_| "holds text that is not UTF-8".to_owned());
+        let utf8 = |text: &T| utf8(bytes(text).to_vec());
         // Attributes and scalars have no slices.
         let small = range.len() * size_of::<T>() <= BYTES;
         if self.member.is_none() && small && range == (0..self.data.size()) {
@@ -208,6 +227,10 @@ unsafe impl<T: H5Type> H5Type for Member<T> {
         let name = MEMBER.with(|name| name.borrow().clone());
         TypeDescriptor::Compound(CompoundType { fields: vec![CompoundField { name, ty, offset: 0, index: 0 }], size })
     }
+}
+
+fn utf8(bytes: Vec<u8>) -> Found<String> {
+    String::from_utf8(bytes).map_err(|_| "holds text that is not UTF-8".to_owned())
 }
 
 /// The end of a sentence about a dataset that HDF5 cannot read.

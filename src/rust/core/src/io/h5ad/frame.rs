@@ -11,7 +11,7 @@ pub fn index(file: &H5File, frame: &str) -> Result<Vec<String>> {
     if !file.is_group(frame) {
         return record::index(file, frame);
     }
-    let name = index_name(file, frame);
+    let name = index_name(file, frame)?;
     let array = file.array(&format!("{frame}/{name}"))?;
     match array.kind() {
         // Names that are numbers.
@@ -20,10 +20,10 @@ pub fn index(file: &H5File, frame: &str) -> Result<Vec<String>> {
     }
 }
 
-fn index_name(file: &H5File, frame: &str) -> String {
-    let named = file.text_attribute(frame, "_index");
+fn index_name(file: &H5File, frame: &str) -> Result<String> {
+    let named = file.text_attribute(frame, "_index")?;
     let usual = || ["_index", "index"].into_iter().find(|name| file.has(&format!("{frame}/{name}"))).map(str::to_owned);
-    named.or_else(usual).unwrap_or_else(|| "_index".to_owned())
+    Ok(named.or_else(usual).unwrap_or_else(|| "_index".to_owned()))
 }
 
 /// All columns in their order; what is of an unknown kind is left out with a warning.
@@ -48,8 +48,8 @@ pub fn column_names(file: &H5File, frame: &str) -> Result<Vec<String>> {
     if !file.is_group(frame) {
         return record::column_names(file, frame);
     }
-    let index = index_name(file, frame);
-    let listed = file.text_attributes(frame, "column-order");
+    let index = index_name(file, frame)?;
+    let listed = file.text_attributes(frame, "column-order")?;
     // An empty list of columns may be written as numbers: then the members say that there are none.
     let names = listed.unwrap_or_else(|| file.names(frame));
     Ok(names.into_iter().filter(|name| *name != index && name != "__categories").collect())
@@ -78,7 +78,7 @@ pub fn column(file: &H5File, frame: &str, name: &str) -> Result<Option<Column>> 
 /// A column that is a group.
 fn encoded(file: &H5File, at: &str) -> Result<Option<Column>> {
     let part = |part: &str| file.array(&format!("{at}/{part}"));
-    match file.text_attribute(at, "encoding-type").as_deref() {
+    match file.text_attribute(at, "encoding-type")?.as_deref() {
         Some("categorical") => Ok(Some(category(&part("categories")?, &part("codes")?)?)),
         Some("nullable-integer" | "nullable-boolean" | "nullable-string-array") => {
             let (values, mask) = (part("values")?, part("mask")?);

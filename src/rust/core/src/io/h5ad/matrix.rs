@@ -47,8 +47,10 @@ impl Matrix {
             return Ok(Matrix { name: name.to_owned(), order: Order::Dense, cells, genes });
         }
         // Files of AnnData 0.6 have other names for the attributes.
-        let encoding =
-            file.text_attribute(name, "encoding-type").or_else(|| file.text_attribute(name, "h5sparse_format"));
+        let encoding = match file.text_attribute(name, "encoding-type")? {
+            Some(encoding) => Some(encoding),
+            None => file.text_attribute(name, "h5sparse_format")?,
+        };
         let order = match encoding.as_deref() {
             Some("csr_matrix" | "csr") => Order::Cells,
             Some("csc_matrix" | "csc") => Order::Genes,

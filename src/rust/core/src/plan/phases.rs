@@ -45,16 +45,16 @@ const EDGE: f64 = 12.0;
 /// Recorded seconds over the floor, per kind of work. Dense products come near the floor; what goes through sparse rows, tables
 /// of candidates or sorted lists does not.
 mod factor {
-    pub const PREPROCESS: f64 = 38.0;
-    pub const EXACT: f64 = 2.0;
-    pub const RANDOMIZED: f64 = 8.0;
-    pub const NEIGHBOURS: f64 = 4.0;
-    pub const DISPERSIONS: f64 = 10.0;
+    pub const PREPROCESS: f64 = 27.0;
+    pub const EXACT: f64 = 1.2;
+    pub const RANDOMIZED: f64 = 4.5;
+    pub const NEIGHBOURS: f64 = 1.4;
+    pub const DISPERSIONS: f64 = 5.5;
     pub const PROJECTION: f64 = 5.0;
-    pub const NEIGHBOURHOODS: f64 = 20.0;
-    pub const MUTUAL: f64 = 5.0;
-    pub const REFINEMENT: f64 = 9.0;
-    pub const LAYOUT: f64 = 15.0;
+    pub const NEIGHBOURHOODS: f64 = 10.0;
+    pub const MUTUAL: f64 = 2.5;
+    pub const REFINEMENT: f64 = 5.0;
+    pub const LAYOUT: f64 = 9.0;
 }
 
 /// Sizes of one species as numbers.

@@ -101,10 +101,12 @@ data: ## makes inst/extdata again from the PyPI package came 0.1.13 (network)
 	@tools/install-deps.sh python
 	@Rscript data-raw/pancreas.R
 
-bench: ## criterion benchmarks of every step of the core, about two minutes (BENCH=kNN: those of that name)
+bench: ## criterion benchmarks of every step of the core, about two minutes; table in benches/RESULTS.md (BENCH=kNN: those of that name)
 	@tools/install-deps.sh bench
+	@tools/install-deps.sh build
 	@cd benches && SAMAP_GOLDEN="$(CURDIR)/tests/golden/sc-samap-3.0.1" CARGO_TARGET_DIR="$(SAMAP_TARGET_DIR)" \
-	  cargo bench --bench steps -- $(BENCH)
+	  RAYON_NUM_THREADS=$(THREADS) cargo bench --bench steps -- $(BENCH)
+	@Rscript --vanilla benches/steps/report.R "$(SAMAP_TARGET_DIR)/criterion" $(THREADS)
 
 bench-programs:
 	@tools/install-deps.sh bench

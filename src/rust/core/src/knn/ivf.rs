@@ -51,15 +51,22 @@ impl Centroids {
     }
 
     /// Scores of `block` (rows × d): the nearest centroid has the highest, x·c − |c|²/2.
-    fn score(&self, block: &[f32], d: usize) -> Vec<f32> {
+    fn nearness(&self, block: &[f32], d: usize) -> Vec<f32> {
         let mut scores = vec![0.0; block.len() / d * self.count()];
         score(block, &self.rows, Some(&self.halves), d, &mut scores, self.count());
         scores
     }
 
+    /// Mean cosine x·c of `block` (rows × d) with the rows of each list, where these have length 1.
+    fn likeness(&self, block: &[f32], d: usize) -> Vec<f32> {
+        let mut scores = vec![0.0; block.len() / d * self.count()];
+        score(block, &self.rows, None, d, &mut scores, self.count());
+        scores
+    }
+
     /// Nearest centroid of each row of `block`.
     fn assign(&self, block: &[f32], d: usize) -> Vec<u32> {
-        self.score(block, d).chunks(self.count()).map(first_largest).collect()
+        self.nearness(block, d).chunks(self.count()).map(first_largest).collect()
     }
 
     /// Nearest centroid of each of the points.
@@ -134,7 +141,7 @@ pub(crate) fn plan(
     let of_block = |chosen: &[usize]| -> Result<Vec<u32>> {
         ctx.check()?;
         let mut visited = vec![false; count];
-        let scores = lists.centroids.score(&lists.database.scale(&queries, chosen), queries.dimension());
+        let scores = lists.promise(&lists.database.scale(&queries, chosen), queries.dimension());
         let probed = scores.chunks(count).flat_map(|scores| lists.probed(scores, k, probes));
         probed.for_each(|list| visited[list] = true);
         let mut ranges: Vec<u32> = Vec::new();
@@ -164,6 +171,13 @@ impl<'a> Lists<'a> {
             return Ok(probes.min(self.centroids.count()));
         }
         Err(Error::argument("probes", "it is 0", "Search at least one list per cell."))
+    }
+
+    /// What each list promises to `block` (rows × d). Under an angle it is the mean similarity, with which half as many lists find
+    /// as much as with the distance to the centroid: queries from elsewhere are far from all of them.
+    fn promise(&self, block: &[f32], d: usize) -> Vec<f32> {
+        let angular = self.database.halves.is_empty();
+        if angular { self.centroids.likeness(block, d) } else { self.centroids.nearness(block, d) }
     }
 
     /// All queries, by their nearest list: those of the same list go through the same lists together.
@@ -207,7 +221,7 @@ impl<'a> Lists<'a> {
         let mut best: Vec<Best> = chosen.iter().map(|&i| Best::new(queries, i, &self.database, k)).collect();
         // Which of the queries go through which list.
         let mut visitors = vec![Vec::new(); self.centroids.count()];
-        for (at, scores) in self.centroids.score(&block, d).chunks(self.centroids.count()).enumerate() {
+        for (at, scores) in self.promise(&block, d).chunks(self.centroids.count()).enumerate() {
             self.probed(scores, k, probes).into_iter().for_each(|list| visitors[list].push(at));
         }
         for (list, visitors) in visitors.iter().enumerate() {

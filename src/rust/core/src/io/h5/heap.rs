@@ -1,6 +1,5 @@
 //! Strings of variable length. A dataset or attribute holds references to them, `{u32 length, address, u32 index}`, and
-//! the bytes are objects of global heap collections: `GCOL`, version 1, 3 bytes, the size of the collection, then
-//! objects
+//! the bytes are objects of global heap collections: `GCOL`, version 1, 3 bytes, the size of the collection, then objects
 //! `{u16 index, u16 count, u32 reserved, size, bytes}`, each padded to 8 bytes; the object 0 is free space.
 //!
 //! They are read here and not by libhdf5, which trusts what a heap says: where an index, a size or a length was

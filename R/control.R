@@ -26,8 +26,8 @@
 #'   held in memory. A folder that is itself in memory (tmpfs) gains nothing, which a warning says; a large file whose
 #'   matrix is stored by gene (CSC) is read slowly.
 #' @param exact_limit Largest number of cells that `knn = "auto"` searches exactly.
-#' @param probes Lists of the inverted file that are searched per cell for neighbours in another species, of about as many
-#'   as the square root of the number of cells (`knn = "ivf"`); within a species half of them.
+#' @param probes Lists of the inverted file that are searched per cell for neighbours in another species, of about as
+#'   many as the square root of the number of cells (`knn = "ivf"`); within a species half of them.
 #' @param hnsw_m,hnsw_ef_construction,hnsw_ef Connections per layer, and candidates held while building and searching
 #'   the graph (`knn = "hnsw"`).
 #' @param keep_iterations Keep the stitched graph of every pass. `FALSE`: of the first and the last.

@@ -69,9 +69,9 @@ footnote <- function(totals, threads, rates) {
   c(
     paste0("Seconds are from ", c(memory = "counts in memory", h5ad = "the h5ad files", disk = "the h5ad files, with expression on disk,")[[totals$input[[1]]]],
       " to scores and gene pairs; the phases of all species and passes are summed. Peak memory is that of the whole R"),
-    "process up to the end of `samap()`. Exponents are slopes of the logarithms from 36 000 cells on (over all sizes where there are no two of these). One run each, every size in a",
-    "process of its own; what `samap_plan()` said before is beside it. The floor of a phase at the largest size is its work divided",
-    "by what the machine does at best (docs/performance.md). Plot: [scaling.png](scaling.png). Made by `make bench-scale`.", "",
+    "process up to the end of `samap()`. Exponents are slopes of the logarithms from 36 000 cells on, or over all sizes",
+    "where there are no two of these. One run each, every size in a process of its own; what `samap_plan()` said before is beside it.",
+    "The floor of a phase at the largest size is its work divided by what the machine does at best (docs/performance.md). Plot: [scaling.png](scaling.png). Made by `make bench-scale`.", "",
     paste0(describe_machine(threads), "; ", gsub("[{}\"]", "", rates))
   )
 }

@@ -50,23 +50,18 @@ impl Centroids {
         self.halves.len()
     }
 
-    /// Scores of `block` (rows × d): the nearest centroid has the highest, x·c − |c|²/2.
-    fn nearness(&self, block: &[f32], d: usize) -> Vec<f32> {
+    /// Scores x·c of `block` (rows × d): the mean cosine with the rows of each list, where these have length 1. With `nearest`
+    /// less |c|²/2: the nearest centroid has the highest.
+    fn score(&self, block: &[f32], nearest: bool, d: usize) -> Vec<f32> {
         let mut scores = vec![0.0; block.len() / d * self.count()];
-        score(block, &self.rows, Some(&self.halves), d, &mut scores, self.count());
-        scores
-    }
-
-    /// Mean cosine x·c of `block` (rows × d) with the rows of each list, where these have length 1.
-    fn likeness(&self, block: &[f32], d: usize) -> Vec<f32> {
-        let mut scores = vec![0.0; block.len() / d * self.count()];
-        score(block, &self.rows, None, d, &mut scores, self.count());
+        let halves = nearest.then_some(self.halves.as_slice());
+        score(block, &self.rows, halves, d, &mut scores, self.count());
         scores
     }
 
     /// Nearest centroid of each row of `block`.
     fn assign(&self, block: &[f32], d: usize) -> Vec<u32> {
-        self.nearness(block, d).chunks(self.count()).map(first_largest).collect()
+        self.score(block, true, d).chunks(self.count()).map(first_largest).collect()
     }
 
     /// Nearest centroid of each of the points.
@@ -173,11 +168,11 @@ impl<'a> Lists<'a> {
         Err(Error::argument("probes", "it is 0", "Search at least one list per cell."))
     }
 
-    /// What each list promises to `block` (rows × d). Under an angle it is the mean similarity, with which half as many lists find
-    /// as much as with the distance to the centroid: queries from elsewhere are far from all of them.
+    /// What each list promises to `block` (rows × d): under an angle the mean similarity. Ranked by the distance to the centroid,
+    /// more lists are needed to find as much (docs/numerics.md): queries from elsewhere are far from all of them.
     fn promise(&self, block: &[f32], d: usize) -> Vec<f32> {
-        let angular = self.database.halves.is_empty();
-        if angular { self.centroids.likeness(block, d) } else { self.centroids.nearness(block, d) }
+        let euclidean = !self.database.halves.is_empty();
+        self.centroids.score(block, euclidean, d)
     }
 
     /// All queries, by their nearest list: those of the same list go through the same lists together.

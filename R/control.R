@@ -26,8 +26,8 @@
 #'   held in memory. A folder that is itself in memory (tmpfs) gains nothing, which a warning says; a large file whose
 #'   matrix is stored by gene (CSC) is read slowly.
 #' @param exact_limit Largest number of cells that `knn = "auto"` searches exactly.
-#' @param probes Lists of the inverted file that are searched per cell for neighbours in another species, of about as
-#'   many as the square root of the number of cells (`knn = "ivf"`); within a species half of them.
+#' @param probes Lists of the inverted file that are searched per cell for neighbours in another species, of about twice
+#'   the square root of the number of cells (`knn = "ivf"`); within a species a quarter of them.
 #' @param hnsw_m,hnsw_ef_construction,hnsw_ef Connections per layer, and candidates held while building and searching
 #'   the graph (`knn = "hnsw"`).
 #' @param keep_iterations Keep the stitched graph of every pass. `FALSE`: of the first and the last.
@@ -45,7 +45,7 @@
 samap_control <- function(expansion = c("bfs", "nearest", "matrix_power"), max_neighborhood = 4000,
                           pca_solver = c("auto", "exact", "lanczos", "randomized"), n_components = 300L,
                           wscale = FALSE, correlation_memory = 2e9, memory = 2^31, on_disk = FALSE,
-                          exact_limit = 30000L, probes = 36L,
+                          exact_limit = 30000L, probes = 128L,
                           hnsw_m = 48L, hnsw_ef_construction = 200L, hnsw_ef = 200L,
                           keep_iterations = FALSE, keep_counts = TRUE, cache = NULL) {
   control <- list(

@@ -55,6 +55,7 @@ engine_loadings <- function(expression, weights, coordinates, loadings, seed, ru
   run_job(outcome, run, label, label)$pointer
 }
 
+# The engine takes expression and loadings: their handles are empty afterwards.
 engine_mapping <- function(species, homology, from, mapping, knn, seed, run) {
   outcome <- mapping_start(
     unname(species), homology, from, mapping, knn, as.double(seed), run$backend, run$threads, run$memory

@@ -7,6 +7,7 @@ use samap_core::Context;
 use samap_core::homology::{Edge, Gene, HomologyGraph};
 use samap_core::knn::Neighbours;
 use samap_core::mapping::Atlas;
+use samap_core::mapping::projection::{Scaled, project_cross, project_own, prune, scale_edges};
 use samap_core::sam::loadings::mapping_loadings;
 use samap_core::sam::{PreprocessOptions, Preprocessed, SamOptions, preprocess::preprocess, run};
 use samap_core::sparse::Expression;
@@ -113,6 +114,20 @@ pub fn mixed_pair(folder: &Path, cells: usize, mixed: f64, seed: u64) -> Result<
         Ok(Counts { counts: expression, types: numbers(&names), gene_columns: columns.keys().copied().collect() })
     });
     Ok((counts.collect::<Result<_>>()?, homology))
+}
+
+/// Latent coordinates of the cells of both species in the first pass, and the first cell of the second species.
+pub fn latent(species: &[Species], homology: &HomologyGraph, ctx: &Context) -> Result<(Array2<f32>, usize)> {
+    let atlases: Vec<Atlas> = species.iter().map(Species::atlas).collect();
+    let weights: Vec<f64> =
+        atlases.iter().flat_map(|a| a.gene_columns.iter().map(|&gene| a.weights[gene as usize])).collect();
+    let graph = scale_edges(&prune(&homology.weights, &weights));
+    let first = atlases[0].expression.cells();
+    let cells = [0, first, first + atlases[1].expression.cells()];
+    let scaled = atlases.iter().map(|atlas| Scaled::new(atlas, ctx)).collect::<samap_core::Result<Vec<_>>>()?;
+    let mut latent = project_own(&scaled, &cells, ctx)?;
+    project_cross(&scaled, &graph, (&homology.offsets, &cells), true, &mut latent, ctx)?;
+    Ok((latent, first))
 }
 
 /// Columns in ascending order, numbered from 0.

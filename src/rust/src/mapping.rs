@@ -5,7 +5,7 @@ use crate::convert::{Fields, graph_from_r, graph_to_r, matrix_to_r, neighbours_f
 use crate::error::{outcome, wrong};
 use crate::job::{Job, Pack};
 use crate::options;
-use crate::sam::{Loadings, Species, held};
+use crate::sam::{Loadings, Species, given_up, held};
 use extendr_api::prelude::*;
 use samap_core::backend::{Averaged, Backend};
 use samap_core::homology::{Edge, Gene, HomologyGraph};
@@ -25,12 +25,13 @@ struct Input {
 }
 
 impl Input {
+    /// Takes expression and loadings away from R: both are gone when the mapping has ended, before its result is made for R.
     fn of(fields: &Fields) -> Result<Self> {
-        let species: Species = held("expression", fields.get("expression")?)?;
+        let species: Species = given_up("expression", fields.get("expression")?)?;
         let genes = species.expression.genes();
         let gene_columns = fields.indices("gene_columns", genes)?;
         Ok(Input {
-            loadings: held("loadings", fields.get("loadings")?)?,
+            loadings: given_up("loadings", fields.get("loadings")?)?,
             weights: fields.numbers("weights")?,
             neighbours: neighbours_from_r("neighbor_index", fields.get("neighbor_index")?)?,
             groups: fields.indices("groups", species.expression.cells())?,
@@ -149,7 +150,8 @@ impl Earlier {
 }
 
 /// Maps the species onto each other. `species`: list of `list(expression, loadings, weights, neighbor_index, gene_columns,
-/// groups, neighborhood_size, neigh_from_keys)`; `from`: NULL or `list(passes, graph, correlation, refined_over)`.
+/// groups, neighborhood_size, neigh_from_keys)`, of which expression and loadings are given up; `from`: NULL or `list(passes,
+/// graph, correlation, refined_over)`.
 #[extendr]
 #[allow(clippy::too_many_arguments)] // R's side of the call has no structs
 fn mapping_start(

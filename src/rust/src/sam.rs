@@ -18,10 +18,25 @@ pub type Species = Arc<Preprocessed>;
 /// Loadings (genes × components), held for R.
 pub type Loadings = Arc<Array2<f32>>;
 
-/// What R holds behind an external pointer.
+/// What R holds behind an external pointer, until it is given up.
+struct Slot<T>(Option<T>);
+
+fn slot<T: 'static>(argument: &str, object: &Robj) -> Result<ExternalPtr<Slot<T>>> {
+    object.clone().try_into().map_err(|_| wrong(argument, "a live pointer of samap"))
+}
+
+fn to_slot<T: 'static>(value: T) -> Robj {
+    ExternalPtr::new(Slot(Some(value))).into()
+}
+
+/// What R holds.
 pub fn held<T: Clone + 'static>(argument: &str, object: &Robj) -> Result<T> {
-    let pointer: ExternalPtr<T> = object.clone().try_into().map_err(|_| wrong(argument, "a live pointer of samap"))?;
-    Ok(pointer.addr().clone())
+    slot::<T>(argument, object)?.addr().0.clone().ok_or_else(|| wrong(argument, "not given up before"))
+}
+
+/// What R held: it ends with the work that takes it.
+pub fn given_up<T: 'static>(argument: &str, object: &Robj) -> Result<T> {
+    slot::<T>(argument, object)?.addr_mut().0.take().ok_or_else(|| wrong(argument, "not given up before"))
 }
 
 /// Preprocesses counts (a dgCMatrix, genes × cells, or what stays out of R): `list(pointer, means, variances, kept,
@@ -39,9 +54,8 @@ fn expression_start(counts: Robj, preprocess_options: Robj, files: Robj, threads
                 let means: Vec<f64> = done.means.iter().map(|&x| f64::from(x)).collect();
                 let variances: Vec<f64> = done.variances.iter().map(|&x| f64::from(x)).collect();
                 let kept = done.kept.clone();
-                let pointer: Robj = ExternalPtr::new(Species::new(done)).into();
                 Ok(list!(
-                    pointer = pointer,
+                    pointer = to_slot(Species::new(done)),
                     means = means,
                     variances = variances,
                     kept = kept,
@@ -108,10 +122,7 @@ fn loadings_start(
                     None => loadings::mapping_loadings_on(backend, x, &weights, count, solver, components.seed, ctx),
                 })
             })?;
-            Ok(Box::new(move || {
-                let pointer: Robj = ExternalPtr::new(Loadings::new(found)).into();
-                Ok(list!(pointer = pointer).into())
-            }) as Pack)
+            Ok(Box::new(move || Ok(list!(pointer = to_slot(Loadings::new(found))).into())) as Pack)
         })
     })
 }

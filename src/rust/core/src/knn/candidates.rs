@@ -7,22 +7,27 @@
 
 use super::Metric;
 use super::points::Points;
+use crate::simd::vectorised;
 use faer::{Accum, MatMut, MatRef, Par, linalg::matmul::matmul};
 use rayon::prelude::*;
 
 /// Rows per parallel block.
 const BLOCK: usize = 256;
+/// Candidates held per neighbour where rows are scored in fewer directions than they have.
+pub(crate) const HELD: usize = 20;
 
 /// The database, scaled for the matrix product.
 pub(super) struct Scaled<'a> {
     /// The rows as they were given.
     pub(super) points: &'a Points<'a>,
-    /// m × d scaled coordinates.
+    /// m × width scaled coordinates.
     pub(super) rows: Vec<f32>,
     /// |y|²/2 of each scaled row under Euclid, else empty.
     pub(super) halves: Vec<f32>,
     centre: Vec<f64>,
     scale: f64,
+    /// width × d: the directions that are scored; empty where rows are scored in all their coordinates.
+    directions: Vec<f32>,
 }
 
 impl<'a> Scaled<'a> {
@@ -37,43 +42,67 @@ impl<'a> Scaled<'a> {
         let centre = if euclidean { points.centre() } else { Vec::new() };
         let longest = points.largest_square(&centre).max(queries.largest_square(&centre)).sqrt();
         let scale = if longest > 0.0 { 1.0 / longest } else { 1.0 };
-        Scaled { points, rows: Vec::new(), halves: Vec::new(), centre, scale }
+        Scaled { points, rows: Vec::new(), halves: Vec::new(), centre, scale, directions: Vec::new() }
+    }
+
+    /// Scored in these directions (width × d, orthonormal) alone.
+    pub(super) fn along(mut self, directions: Vec<f32>) -> Self {
+        self.directions = directions;
+        self
+    }
+
+    /// Coordinates that are scored.
+    pub(super) fn width(&self) -> usize {
+        let d = self.points.dimension();
+        if self.directions.is_empty() { d } else { self.directions.len() / d }
     }
 
     /// Other points, in the same centre and scale: queries of this database, which may be its database as well.
     pub(super) fn alike(&self, points: &'a Points<'a>) -> Self {
-        let (centre, scale) = (self.centre.clone(), self.scale);
-        Scaled { points, rows: Vec::new(), halves: Vec::new(), centre, scale }.filled(|i| i)
+        let (centre, scale, directions) = (self.centre.clone(), self.scale, self.directions.clone());
+        Scaled { points, rows: Vec::new(), halves: Vec::new(), centre, scale, directions }.filled(|i| i)
     }
 
     /// With the scaled rows: at each place that of the point `point(place)`.
     pub(super) fn filled(mut self, point: impl Fn(usize) -> usize + Sync) -> Self {
-        let (points, d) = (self.points, self.points.dimension());
-        self.rows = vec![0.0; points.count() * d];
-        let (centre, scale) = (&self.centre, self.scale);
-        if d > 0 {
-            let write = |(place, row): (usize, &mut [f32])| points.write_scaled(point(place), centre, scale, row);
-            self.rows.par_chunks_mut(d).enumerate().with_min_len(BLOCK).for_each(write);
+        let (points, width) = (self.points, self.width());
+        let mut rows = vec![0.0; points.count() * width];
+        let fill = |(block, rows): (usize, &mut [f32])| {
+            let first = block * BLOCK;
+            let chosen: Vec<usize> = (first..first + rows.len() / width).map(&point).collect();
+            rows.copy_from_slice(&self.scale(points, &chosen));
+        };
+        rows.par_chunks_mut((BLOCK * width).max(1)).enumerate().for_each(fill);
+        if points.metric() == Metric::Euclidean && width > 0 {
+            let half = |place| (0.5 * self.scale.powi(2) * points.square_from(point(place), &self.centre)) as f32;
+            self.halves = (0..points.count()).into_par_iter().with_min_len(BLOCK).map(half).collect();
         }
-        if points.metric() == Metric::Euclidean && d > 0 {
-            let half = |row: &[f32]| 0.5 * row.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>();
-            self.halves = self.rows.par_chunks(d).map(|row| half(row) as f32).collect();
-        }
+        self.rows = rows;
         self
     }
 
-    /// The `chosen` rows of `queries`, scaled like the database.
-    pub(super) fn scale(&self, queries: &Points, chosen: &[usize]) -> Vec<f32> {
-        let d = queries.dimension();
+    /// The `chosen` rows of `points`, scaled like the database.
+    pub(super) fn scale(&self, points: &Points, chosen: &[usize]) -> Vec<f32> {
+        let d = points.dimension();
         let mut block = vec![0.0; chosen.len() * d];
         for (&i, row) in chosen.iter().zip(block.chunks_mut(d.max(1))) {
-            queries.write_scaled(i, &self.centre, self.scale, row);
+            points.write_scaled(i, &self.centre, self.scale, row);
         }
-        block
+        if self.directions.is_empty() {
+            return block;
+        }
+        let mut along = vec![0.0; chosen.len() * self.width()];
+        score(&block, &self.directions, None, d, &mut along, self.width());
+        along
     }
 
     fn slack(&self) -> f32 {
         slack(self.points.dimension())
+    }
+
+    /// Candidates held until `k` of them are measured.
+    fn held(&self, k: usize) -> usize {
+        if self.directions.is_empty() { k } else { HELD * k }
     }
 }
 
@@ -91,8 +120,10 @@ pub(super) struct Best<'q> {
     queries: &'q Points<'q>,
     database: &'q Points<'q>,
     k: usize,
+    /// Best scores among which the k nearest are: k, unless rows are scored in fewer directions than they have.
+    held: usize,
     slack: f32,
-    /// A lower score cannot be among the k best any more.
+    /// A lower score cannot be among those any more.
     threshold: f32,
     pending: Vec<(f32, u32)>,
     /// At most k, measured exactly; only used when too many are pending.
@@ -102,13 +133,13 @@ pub(super) struct Best<'q> {
 impl<'q> Best<'q> {
     /// Nothing scored yet for row `query` of `queries`.
     pub(super) fn new(queries: &'q Points<'q>, query: usize, database: &Scaled<'q>, k: usize) -> Self {
-        let slack = database.slack();
+        let (held, slack) = (database.held(k), database.slack());
         let (threshold, pending) = (f32::NEG_INFINITY, Vec::new());
-        Best { query, queries, database: database.points, k, slack, threshold, pending, measured: Vec::new() }
+        Best { query, queries, database: database.points, k, held, slack, threshold, pending, measured: Vec::new() }
     }
 
     fn capacity(&self) -> usize {
-        2 * self.k + 64
+        2 * self.held + 64
     }
 
     /// Takes in the scores of the rows `row(0)`, `row(1)`, …
@@ -133,11 +164,11 @@ impl<'q> Best<'q> {
         }
     }
 
-    /// Raises the threshold to the k-th best score less the slack. Where too much lies within the slack, it is measured.
+    /// Raises the threshold to the worst score to be held less the slack. Where too much lies within the slack, it is measured.
     #[inline(never)]
     fn prune(&mut self) {
-        let (_, kth, _) = self.pending.select_nth_unstable_by(self.k - 1, |a, b| b.0.total_cmp(&a.0));
-        self.threshold = self.threshold.max(kth.0 - self.slack);
+        let (_, worst, _) = self.pending.select_nth_unstable_by(self.held - 1, |a, b| b.0.total_cmp(&a.0));
+        self.threshold = self.threshold.max(worst.0 - self.slack);
         let threshold = self.threshold;
         self.pending.retain(|(score, _)| *score >= threshold);
         if self.pending.len() > self.capacity() / 2 {
@@ -147,27 +178,53 @@ impl<'q> Best<'q> {
 
     fn measure(&mut self) {
         let pending = std::mem::take(&mut self.pending);
-        let distance = |j: u32| self.queries.distance(self.query, self.database, j as usize);
-        self.measured.extend(pending.iter().map(|&(_, j)| (distance(j), j)));
+        pending.iter().for_each(|&(_, row)| self.take_in(row));
+        keep_nearest(&mut self.measured, self.k);
         self.pending = pending;
         self.pending.clear();
-        keep_nearest(&mut self.measured, self.k);
     }
 
-    /// The k nearest, in order.
-    pub(super) fn finish(mut self) -> Vec<(f64, u32)> {
-        if self.pending.len() > self.k {
-            self.prune();
-        }
-        self.measure();
-        self.measured
+    /// Measures a row of the database.
+    #[inline(always)]
+    fn take_in(&mut self, row: u32) {
+        self.measured.push((self.queries.distance(self.query, self.database, row as usize), row));
     }
+}
+
+/// The k nearest of every query, in order. Rows are measured in their own order, each for all queries that hold it: where many hold
+/// the same, it comes from memory once.
+pub(super) fn finish(mut best: Vec<Best>) -> Vec<Vec<(f64, u32)>> {
+    let mut pairs = Vec::new();
+    for (at, best) in best.iter_mut().enumerate() {
+        if best.pending.len() > best.held {
+            best.prune();
+        }
+        pairs.extend(best.pending.drain(..).map(|(_, row)| (row, at as u32)));
+    }
+    pairs.sort_unstable();
+    vectorised(
+        #[inline(always)]
+        || {
+            for &(row, at) in &pairs {
+                best[at as usize].take_in(row);
+            }
+        },
+    );
+    let nearest = |mut best: Best| {
+        keep_nearest(&mut best.measured, best.k);
+        best.measured
+    };
+    best.into_iter().map(nearest).collect()
 }
 
 /// Sorts by distance, then index, and keeps the first `k`.
 pub(super) fn keep_nearest(found: &mut Vec<(f64, u32)>, k: usize) {
-    found.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    let nearer = |a: &(f64, u32), b: &(f64, u32)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
+    if k > 0 && found.len() > k {
+        found.select_nth_unstable_by(k - 1, nearer);
+    }
     found.truncate(k);
+    found.sort_unstable_by(nearer);
 }
 
 /// Scores of `queries` (q × d) against `rows` (w × d), both scaled, into q × w.

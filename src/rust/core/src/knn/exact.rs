@@ -5,7 +5,7 @@
 //! for which half of the tiles are enough. The result does not depend on the order in which tiles come by.
 
 use super::Neighbours;
-use super::candidates::{Best, Scaled, score, subtract};
+use super::candidates::{Best, Scaled, finish, score, subtract};
 use super::points::Points;
 use crate::simd::vectorised;
 use crate::{Context, Result};
@@ -49,7 +49,7 @@ pub(super) fn search_block<'q>(
         score(&block, rows, database.halves.get(first..first + width), d, scores, width);
         scan(&mut best, scores, first);
     }
-    Ok(best.into_iter().flat_map(Best::finish).collect())
+    Ok(finish(best).concat())
 }
 
 /// The `k` nearest rows of `points` for each of them, itself among them.
@@ -113,10 +113,10 @@ impl<'q> Side<'q> {
     }
 
     fn finish(self) -> Result<Neighbours> {
-        let finish = |best: Mutex<Vec<Best>>| -> Vec<(f64, u32)> {
-            best.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flat_map(Best::finish).collect()
+        let of_block = |best: Mutex<Vec<Best>>| -> Vec<(f64, u32)> {
+            finish(best.into_inner().unwrap_or_else(PoisonError::into_inner)).concat()
         };
-        let found: Vec<Vec<(f64, u32)>> = self.best.into_par_iter().map(finish).collect();
+        let found: Vec<Vec<(f64, u32)>> = self.best.into_par_iter().map(of_block).collect();
         Ok(Neighbours::from_pairs(self.k, found.into_iter().flatten()))
     }
 }

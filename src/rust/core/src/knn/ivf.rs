@@ -1,13 +1,14 @@
-//! Approximate search in an inverted file: the database is cut into about √m lists by k-means, and only a number of lists whose
-//! centroids score best are searched, exactly. In: queries (n × d), database (m × d). Out: the k nearest among the rows of
-//! the searched lists, measured in `f64`.
+//! Approximate search in an inverted file: the database is cut into about 2 √m lists by k-means, and only a number of lists whose
+//! centroids score best are searched. In: queries (n × d), database (m × d). Out: the k nearest among the rows of the searched
+//! lists, measured in `f64`: exactly, unless there are so many coordinates that only the principal ones are scored and the
+//! best few hundred rows measured.
 //!
 //! The centroids come from a sample keyed by the seed, with a fixed number of Lloyd steps and ties broken by index.
 
-use super::candidates::{Best, Scaled, score};
+use super::candidates::{Best, Scaled, finish, score};
 use super::points::Points;
+use super::principal;
 use super::{KnnOptions, Metric, Neighbours, is_same};
-use crate::rng::Rng;
 use crate::simd::vectorised;
 use crate::{Context, Error, Result};
 use ndarray::ArrayView2;
@@ -15,8 +16,12 @@ use rayon::prelude::*;
 
 /// Queries per block; one task.
 const QUERIES: usize = 256;
+/// Lists per root of the number of rows.
+pub(crate) const LISTS: f64 = 2.0;
 /// Sampled rows per list that the centroids are found from.
-const SAMPLE: usize = 64;
+const SAMPLE: usize = 32;
+/// Principal directions that rows of at least twice as many coordinates are scored in.
+pub(crate) const DIRECTIONS: usize = 128;
 /// Lloyd steps.
 const STEPS: usize = 10;
 /// Step of the random stream.
@@ -33,7 +38,7 @@ struct Lists<'a> {
     centroids: Centroids,
 }
 
-/// L × d centroids of scaled rows, and half their squares.
+/// L × width centroids of scaled rows, and half their squares.
 struct Centroids {
     rows: Vec<f32>,
     halves: Vec<f32>,
@@ -66,7 +71,7 @@ impl Centroids {
 
     /// Nearest centroid of each of the points.
     fn nearest(&self, scaled: &Scaled, points: &Points, ctx: &Context) -> Result<Vec<u32>> {
-        let d = points.dimension();
+        let d = scaled.width();
         let all: Vec<usize> = (0..points.count()).collect();
         let of_block = |chosen: &[usize]| -> Result<Vec<u32>> {
             ctx.check()?;
@@ -136,7 +141,7 @@ pub(crate) fn plan(
     let of_block = |chosen: &[usize]| -> Result<Vec<u32>> {
         ctx.check()?;
         let mut visited = vec![false; count];
-        let scores = lists.promise(&lists.database.scale(&queries, chosen), queries.dimension());
+        let scores = lists.promise(&lists.database.scale(&queries, chosen));
         let probed = scores.chunks(count).flat_map(|scores| lists.probed(scores, k, probes));
         probed.for_each(|list| visited[list] = true);
         let mut ranges: Vec<u32> = Vec::new();
@@ -168,11 +173,11 @@ impl<'a> Lists<'a> {
         Err(Error::argument("probes", "it is 0", "Search at least one list per cell."))
     }
 
-    /// What each list promises to `block` (rows × d): under an angle the mean similarity. Ranked by the distance to the centroid,
+    /// What each list promises to `block` (rows × width): under an angle the mean similarity. Ranked by the distance to the centroid,
     /// more lists are needed to find as much (docs/numerics.md): queries from elsewhere are far from all of them.
-    fn promise(&self, block: &[f32], d: usize) -> Vec<f32> {
+    fn promise(&self, block: &[f32]) -> Vec<f32> {
         let euclidean = !self.database.halves.is_empty();
-        self.centroids.score(block, euclidean, d)
+        self.centroids.score(block, euclidean, self.database.width())
     }
 
     /// All queries, by their nearest list: those of the same list go through the same lists together.
@@ -186,8 +191,12 @@ impl<'a> Lists<'a> {
     /// The rows of `database` in lists, scaled together with those of `queries`.
     fn new(database: &'a Points<'a>, queries: &Points, seed: u64, ctx: &Context) -> Result<Self> {
         let m = database.count();
-        let count = ((m as f64).sqrt().round() as usize).max(1);
-        let scaled = Scaled::frame(database, queries);
+        let count = ((LISTS * (m as f64).sqrt()).round() as usize).clamp(1, m.max(1));
+        let mut scaled = Scaled::frame(database, queries);
+        if database.dimension() >= 2 * DIRECTIONS {
+            let directions = principal::directions(&scaled, queries, DIRECTIONS, seed, ctx)?;
+            scaled = scaled.along(directions);
+        }
         let centroids = train(&scaled, count, seed, ctx)?;
         let list = centroids.nearest(&scaled, database, ctx)?;
         let mut offsets = vec![0; count + 1];
@@ -211,12 +220,12 @@ impl<'a> Lists<'a> {
     where
         'a: 'q,
     {
-        let d = queries.dimension();
+        let d = self.database.width();
         let block = self.database.scale(queries, chosen);
         let mut best: Vec<Best> = chosen.iter().map(|&i| Best::new(queries, i, &self.database, k)).collect();
         // Which of the queries go through which list.
         let mut visitors = vec![Vec::new(); self.centroids.count()];
-        for (at, scores) in self.promise(&block, d).chunks(self.centroids.count()).enumerate() {
+        for (at, scores) in self.promise(&block).chunks(self.centroids.count()).enumerate() {
             self.probed(scores, k, probes).into_iter().for_each(|list| visitors[list].push(at));
         }
         for (list, visitors) in visitors.iter().enumerate() {
@@ -238,7 +247,7 @@ impl<'a> Lists<'a> {
                 },
             );
         }
-        Ok(best.into_iter().map(Best::finish).collect())
+        Ok(finish(best))
     }
 
     /// The `probes` best lists, and as many more as k rows need; in no order.
@@ -265,11 +274,8 @@ impl<'a> Lists<'a> {
 
 /// k-means of a sample of the rows.
 fn train(scaled: &Scaled, count: usize, seed: u64, ctx: &Context) -> Result<Centroids> {
-    let (m, d) = (scaled.points.count(), scaled.points.dimension());
-    let mut chosen: Vec<(u64, usize)> = (0..m).map(|i| (Rng::keyed(seed, STREAM, i as u64).next_u64(), i)).collect();
-    chosen.sort_unstable();
-    chosen.truncate((count * SAMPLE).min(m));
-    let chosen: Vec<usize> = chosen.into_iter().map(|(_, i)| i).collect();
+    let d = scaled.width();
+    let chosen = scaled.points.sample(count * SAMPLE, (seed, STREAM));
     let sample = scaled.scale(scaled.points, &chosen);
     let mut centroids = Centroids::new(sample[..count * d].to_vec(), d);
     for _ in 0..STEPS {

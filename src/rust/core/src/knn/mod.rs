@@ -6,11 +6,12 @@ mod exact;
 mod hnsw;
 mod ivf;
 mod points;
+mod principal;
 
 use crate::backend::{Backend, Cpu};
 use crate::{Context, Error, Result};
-pub(crate) use candidates::slack;
-pub(crate) use ivf::{Plan, plan};
+pub(crate) use candidates::{HELD, slack};
+pub(crate) use ivf::{DIRECTIONS, LISTS, Plan, plan};
 use ndarray::ArrayView2;
 use points::Points;
 pub(crate) use points::dot;
@@ -49,7 +50,7 @@ pub struct KnnOptions {
     /// Largest database that `Auto` searches exactly.
     pub exact_limit: usize,
     /// Lists of the inverted file searched per query: a number, not a share, so that time does not grow with the square of the
-    /// database. Where a set searches itself, half of them: strangers lie between lists.
+    /// database. Where a set searches itself, a quarter of them: strangers lie between lists.
     pub probes: usize,
     /// Connections per layer of the HNSW graph (at most 256).
     pub hnsw_m: usize,
@@ -66,7 +67,7 @@ impl Default for KnnOptions {
         KnnOptions {
             method: Method::Auto,
             exact_limit: 30_000,
-            probes: 36,
+            probes: 128,
             hnsw_m: 48,
             hnsw_ef_construction: 200,
             hnsw_ef: 200,
@@ -78,7 +79,7 @@ impl Default for KnnOptions {
 impl KnnOptions {
     /// Lists searched per query.
     pub(crate) fn probes(&self, within_one_set: bool) -> usize {
-        if within_one_set { self.probes.div_ceil(2) } else { self.probes }
+        if within_one_set { self.probes.div_ceil(4) } else { self.probes }
     }
 
     /// Whether a database of `m` cells is searched exactly.

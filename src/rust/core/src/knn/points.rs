@@ -2,6 +2,7 @@
 //! In: an n × d view. Out: distances in `f64` between any two rows, and rows scaled so that an `f32` dot product ranks them.
 
 use super::Metric;
+use crate::rng::Rng;
 use crate::{Error, Result};
 use ndarray::ArrayView2;
 use rayon::prelude::*;
@@ -69,8 +70,18 @@ impl<'a> Points<'a> {
         &self.rows[i * self.dimension..(i + 1) * self.dimension]
     }
 
+    /// At most `size` of the rows, drawn and ordered by random numbers keyed by `stream` and the row.
+    pub(super) fn sample(&self, size: usize, (seed, stream): (u64, u64)) -> Vec<usize> {
+        let key = |i| (Rng::keyed(seed, stream, i as u64).next_u64(), i);
+        let mut rows: Vec<(u64, usize)> = (0..self.count).map(key).collect();
+        rows.sort_unstable();
+        rows.truncate(size);
+        rows.into_iter().map(|(_, i)| i).collect()
+    }
+
     /// Distance between row `i` and row `j` of `other`, in `f64` from the `f32` coordinates. Equal rows are exactly 0 apart
     /// (unless they are zero vectors under an angle), because √(s·s) = s.
+    #[inline(always)]
     pub(super) fn distance(&self, i: usize, other: &Points, j: usize) -> f64 {
         let (x, y) = (self.row(i), other.row(j));
         if self.metric == Metric::Euclidean {
@@ -80,10 +91,15 @@ impl<'a> Points<'a> {
         if norms > 0.0 { (1.0 - dot(x, self.means[i], y, other.means[j]) / norms).clamp(0.0, 2.0) } else { 1.0 }
     }
 
-    /// Largest distance of a row from `centre`, squared.
+    /// Distance of row `i` from `centre`, squared.
+    pub(super) fn square_from(&self, i: usize, centre: &[f64]) -> f64 {
+        self.row(i).iter().zip(centre).map(|(&x, c)| (f64::from(x) - c).powi(2)).sum()
+    }
+
+    /// The largest of these over all rows.
     pub(super) fn largest_square(&self, centre: &[f64]) -> f64 {
-        let of = |row: &[f32]| row.iter().zip(centre).map(|(&x, c)| (f64::from(x) - c).powi(2)).sum::<f64>();
-        self.map_rows(of).into_iter().fold(0.0, f64::max)
+        let of = |i| self.square_from(i, centre);
+        (0..self.count).into_par_iter().with_min_len(BLOCK).map(of).reduce(|| 0.0, f64::max)
     }
 
     /// Mean of every coordinate over the rows.
@@ -116,11 +132,13 @@ impl<'a> Points<'a> {
 }
 
 /// Σ (x − a)(y − b) in `f64`, in eight lanes whose order is fixed.
+#[inline(always)]
 pub(crate) fn dot(x: &[f32], a: f64, y: &[f32], b: f64) -> f64 {
     lanes(x, y, |x, y| (f64::from(x) - a) * (f64::from(y) - b))
 }
 
 /// Σ (x − y)² in `f64`, in eight lanes whose order is fixed.
+#[inline(always)]
 fn square_distance(x: &[f32], y: &[f32]) -> f64 {
     lanes(x, y, |x, y| {
         let difference = f64::from(x) - f64::from(y);
@@ -128,6 +146,7 @@ fn square_distance(x: &[f32], y: &[f32]) -> f64 {
     })
 }
 
+#[inline(always)]
 fn lanes(x: &[f32], y: &[f32], term: impl Fn(f32, f32) -> f64) -> f64 {
     let mut sums = [0.0; 8];
     let ((x_chunks, x_tail), (y_chunks, y_tail)) = (x.as_chunks::<8>(), y.as_chunks::<8>());

@@ -193,6 +193,100 @@ fn approximate_searches_find_almost_all() {
     }
 }
 
+/// n points that differ in 20 directions of 300 coordinates, and by noise.
+fn of_few_directions(n: usize, seed: u64) -> Array2<f32> {
+    let normal = |stream: u64, i: usize, j: usize| Rng::keyed(seed + stream, i as u64, j as u64).normal();
+    let z = Array2::from_shape_fn((n, 20), |(i, j)| normal(0, i, j));
+    let directions = Array2::from_shape_fn((20, 300), |(i, j)| Rng::keyed(99, i as u64, j as u64).normal());
+    let noise = Array2::from_shape_fn((n, 300), |(i, j)| 0.3 * normal(1, i, j));
+    (z.dot(&directions) + noise).mapv(|x| x as f32)
+}
+
+#[test]
+fn of_many_coordinates_the_principal_ones_are_enough() {
+    let ctx = Context::default();
+    let (queries, database) = (of_few_directions(300, 20), of_few_directions(3000, 30));
+    for metric in METRICS {
+        let truth = search(queries.view(), database.view(), 20, metric, &exact(), &ctx).unwrap();
+        // All lists are searched: what is missing was lost by scoring fewer coordinates.
+        let options = KnnOptions { method: Method::InvertedFile, probes: usize::MAX, ..KnnOptions::default() };
+        let found = search(queries.view(), database.view(), 20, metric, &options, &ctx).unwrap();
+        let recall = recall(&found, &truth);
+        assert!(recall >= 0.995, "{metric:?}: recall {recall}");
+        // What was found is measured in all coordinates.
+        for i in 0..queries.nrows() {
+            for (&j, &distance) in std::iter::zip(found.of(i).0, found.of(i).1) {
+                let at = truth.of(i).0.iter().position(|&true_one| true_one == j);
+                assert!(at.is_none_or(|at| truth.of(i).1[at] == distance), "{metric:?}: row {i}, neighbour {j}");
+            }
+        }
+    }
+}
+
+#[test]
+fn principal_directions_are_orthonormal_and_hold_what_is_long() {
+    let ctx = Context::default();
+    let (queries, database) = (of_few_directions(200, 20), of_few_directions(500, 30));
+    let points = |x| Points::new("points", x, Metric::Cosine).unwrap();
+    let (queries, database) = (points(queries.view()), points(database.view()));
+    let found = principal::directions(&candidates::Scaled::frame(&database, &queries), &queries, 20, 0, &ctx).unwrap();
+    let found = Array2::from_shape_vec((20, 300), found).unwrap();
+    let off = (found.dot(&found.t()) - Array2::<f32>::eye(20)).mapv(f32::abs);
+    assert!(off.iter().all(|&x| x < 1e-5));
+    for i in 0..queries.count() {
+        let row = ndarray::aview1(queries.row(i));
+        let share = found.dot(&row).mapv(|x| x * x).sum() / row.mapv(|x| x * x).sum();
+        assert!(share > 0.98, "row {i}: {share}");
+    }
+}
+
+/// Queries that share only little with the database. In one kind of list the rows agree in the rest, too: its centroid is long,
+/// and far from every query. In the other they do not.
+#[test]
+fn lists_are_ranked_by_the_similarity_they_promise() {
+    let ctx = Context::default();
+    let (kinds, shared, rest, each) = (16, 8, 40, 16);
+    let normal = |seed: u64, i: usize, j: usize| Rng::keyed(seed, i as u64, j as u64).normal() as f32;
+    let unit = |seed: u64, i: usize, d: usize| {
+        let x: Vec<f32> = (0..d).map(|j| normal(seed, i, j)).collect();
+        let norm = x.iter().map(|x| x * x).sum::<f32>().sqrt();
+        x.into_iter().map(move |x| x / norm)
+    };
+    let database = Array2::from_shape_vec(
+        (kinds * each, shared + rest),
+        (0..kinds * each)
+            .flat_map(|i| {
+                let kind = i % kinds;
+                let own = if kind % 2 == 0 { unit(2, kind, rest) } else { unit(3, i, rest) };
+                unit(1, kind, shared).map(|x| 0.4 * x).chain(own.map(|x| 0.9 * x)).collect::<Vec<_>>()
+            })
+            .collect(),
+    )
+    .unwrap();
+    let queries = Array2::from_shape_fn((kinds, shared + rest), |(kind, j)| {
+        if j < shared { unit(1, kind, shared).nth(j).unwrap() } else { 0.0 }
+    });
+    let truth = search(queries.view(), database.view(), each, Metric::Cosine, &exact(), &ctx).unwrap();
+    let options = KnnOptions { method: Method::InvertedFile, probes: 3, ..KnnOptions::default() };
+    let found = search(queries.view(), database.view(), each, Metric::Cosine, &options, &ctx).unwrap();
+    let of = |x: &Neighbours, kind: usize| x.of(kind).0.iter().filter(|&&j| truth.of(kind).0.contains(&j)).count();
+    let kept: usize = (0..kinds).step_by(2).map(|kind| of(&found, kind)).sum();
+    assert!(kept * 10 >= kinds / 2 * each * 9, "{kept} of {}", kinds / 2 * each);
+}
+
+#[test]
+fn a_set_that_searches_itself_goes_through_a_quarter_of_the_lists() {
+    let ctx = Context::default();
+    let points = clustered(3000, 10, 30, 15);
+    let with = |probes| KnnOptions { method: Method::InvertedFile, probes, ..KnnOptions::default() };
+    let find = |database: &Array2<f32>, probes| {
+        search(points.view(), database.view(), 10, Metric::Cosine, &with(probes), &ctx).unwrap()
+    };
+    let copy = points.clone();
+    assert_eq!(find(&points, 8), find(&copy, 2));
+    assert_ne!(find(&points, 8), find(&copy, 8));
+}
+
 #[test]
 fn all_lists_probed_is_exact() {
     let ctx = Context::default();

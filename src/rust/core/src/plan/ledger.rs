@@ -36,6 +36,12 @@ pub(super) struct Work {
 }
 
 impl Work {
+    /// Both.
+    pub(super) fn plus(self, other: Self) -> Self {
+        let Work { single, double, moved } = other;
+        Work { single: self.single + single, double: self.double + double, moved: self.moved + moved }
+    }
+
     /// The same, `times` times.
     pub(super) fn times(self, times: f64) -> Self {
         Work { single: times * self.single, double: times * self.double, moved: times * self.moved }

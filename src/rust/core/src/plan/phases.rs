@@ -4,7 +4,7 @@
 use super::ledger::{Ledger, Work};
 use super::{AtlasSize, Settings};
 use crate::context::MAPPED_SHARE;
-use crate::knn::{KnnOptions, Method};
+use crate::knn::{DIRECTIONS, HELD, KnnOptions, LISTS, Method};
 use crate::linalg::pca::{EXACT_LIMIT, PcaSolver};
 use crate::mapping::Expansion;
 
@@ -99,8 +99,14 @@ fn preprocess(ledger: &mut Ledger, species: usize, size: &Size, settings: &Setti
     let working = counts + 48.0 * size.n + 2.0 * BLOCKS * DOUBLE * size.g;
     let work = Work { moved: size.z * (12.0 + size.entry) + size.left * size.entry, ..Work::default() };
     ledger.phase(Some(species), "preprocess", working, &[(work, factor::PREPROCESS)]);
-    let left = size.left * size.entry;
-    ledger.hold(held(left, left) + DOUBLE * size.n);
+    ledger.hold(expression(size, settings));
+}
+
+/// Bytes of the expression that the engine holds until the end of the mapping.
+fn expression(size: &Size, settings: &Settings) -> f64 {
+    let entries = size.left * size.entry;
+    let pages = settings.memory as f64 / MAPPED_SHARE as f64;
+    DOUBLE * size.n + if settings.on_disk { pages.min(entries) } else { entries }
 }
 
 /// Principal components, neighbours and dispersions in turn; of an iteration only the last coordinates are kept.
@@ -193,13 +199,21 @@ fn knn(n: f64, m: f64, d: f64, (k, back): (f64, f64), options: &KnnOptions, thre
         return Need { bytes, work, factor: factor::NEIGHBOURS };
     }
     let probes = options.probes(back == 0.0) as f64;
+    let (width, held) = scored(d, k);
     let one_way = |n: f64, m: f64| {
-        let lists = m.sqrt();
-        2.0 * n * lists * (probes.min(lists) + 2.0) * d + 10.0 * 2.0 * 64.0 * lists * lists * d
+        let lists = LISTS * m.sqrt();
+        let pairs = n * (m * (probes / lists).min(1.0) + 3.0 * lists) + 10.0 * 32.0 * lists * lists;
+        Work { single: 2.0 * pairs * width, moved: n * held * d * SINGLE, ..Work::default() }
     };
-    let bytes = m.max(n) * d * SINGLE + found(n.max(m), k) + found(m, back) + ROW * n.max(m);
-    let single = one_way(n, m) + if back > 0.0 { one_way(m, n) } else { 0.0 };
-    Need { bytes, work: Work { single, ..Work::default() }, factor: factor::NEIGHBOURS }
+    let bytes = m.max(n) * width * SINGLE + found(n.max(m), k) + found(m, back) + ROW * n.max(m);
+    let work = if back > 0.0 { one_way(n, m).plus(one_way(m, n)) } else { one_way(n, m) };
+    Need { bytes, work, factor: factor::NEIGHBOURS }
+}
+
+/// Coordinates that an inverted file scores of d, and rows that it measures for k neighbours.
+fn scored(d: f64, k: f64) -> (f64, f64) {
+    let few = DIRECTIONS as f64;
+    if d < 2.0 * few { (d, k) } else { (few, HELD as f64 * k) }
 }
 
 /// What the phases of the mapping share.
@@ -269,10 +283,15 @@ pub(super) fn mapping(ledger: &mut Ledger, atlases: &[AtlasSize], settings: &Set
             ledger.hold(-joint.edges * EDGE);
         }
     }
+    // Only results are left when R receives them; one graph at a time is turned into columns before R has it.
+    let inputs = |size: &Size| expression(size, settings) + size.g * size.components(settings) * SINGLE;
+    let given_up: f64 = joint.sizes.iter().map(inputs).sum();
+    ledger.hold(-(given_up + joint.cells * settings.sam.k as f64 * INDEX + kept_neighbourhoods(&joint, settings)));
     let kept = if settings.mapping.keep_iterations { passes } else { passes.min(2) };
-    let graphs = kept as f64 * joint.edges * EDGE;
-    // One graph at a time is turned into columns before R has it.
-    ledger.hold(graphs + joint.edges * EDGE + joint.cells * joint.width * DOUBLE);
+    let (graphs, columns) = (kept as f64 * joint.edges * EDGE, joint.edges * EDGE);
+    let coordinates = joint.cells * joint.width;
+    ledger.hold(graphs + columns + coordinates * DOUBLE);
+    ledger.hold(-(graphs + columns + coordinates * SINGLE));
 }
 
 fn own(ledger: &mut Ledger, joint: &Joint) {
@@ -290,11 +309,16 @@ fn held_neighbourhoods(joint: &Joint, settings: &Settings) -> f64 {
     joint.reached.iter().map(|reached| 2.0 * reached * INDEX).filter(|&bytes| bytes <= share).sum()
 }
 
+/// The same, where neighbourhoods may be whole groups.
+fn kept_neighbourhoods(joint: &Joint, settings: &Settings) -> f64 {
+    let from_keys = settings.mapping.neigh_from_keys.iter().all(|&keys| keys);
+    if from_keys { joint.cells * INDEX } else { held_neighbourhoods(joint, settings) }
+}
+
 /// Forward and backward: who is in the neighbourhood of a cell, and in whose neighbourhoods it is.
 fn neighbourhoods(ledger: &mut Ledger, joint: &Joint, settings: &Settings) {
     let reached: f64 = joint.reached.iter().sum();
-    let from_keys = settings.mapping.neigh_from_keys.iter().all(|&keys| keys);
-    let kept = if from_keys { joint.cells * INDEX } else { held_neighbourhoods(joint, settings) };
+    let kept = kept_neighbourhoods(joint, settings);
     let hops = match settings.mapping.expansion {
         Expansion::Bfs | Expansion::Nearest => 1.0,
         Expansion::MatrixPower => 10.0,
@@ -315,12 +339,12 @@ fn cross_knn(ledger: &mut Ledger, joint: &Joint, settings: &Settings, pass: usiz
     let of_pair = |(a, b): (usize, usize)| {
         let (n, m) = (joint.sizes[a].n, joint.sizes[b].n);
         let need = knn(n, m, joint.width, (joint.k, joint.k), &settings.mapping.knn, settings.threads);
-        (need.bytes.max((n + m) * (joint.k * (PAIR + 2.0 * EDGE) + ROW)), need.work.single)
+        (need.bytes.max((n + m) * (joint.k * (PAIR + 2.0 * EDGE) + ROW)), need.work)
     };
-    let (bytes, flops): (Vec<f64>, Vec<f64>) = joint.pairs().filter(|&(a, b)| a < b).map(of_pair).unzip();
+    let (bytes, work): (Vec<f64>, Vec<Work>) = joint.pairs().filter(|&(a, b)| a < b).map(of_pair).unzip();
     let kept: f64 = joint.pairs().map(|(a, _)| joint.sizes[a].n * joint.k * EDGE).sum();
     let largest = bytes.into_iter().fold(0.0, f64::max);
-    let work = Work { single: flops.iter().sum(), ..Work::default() };
+    let work = work.into_iter().fold(Work::default(), Work::plus);
     ledger.phase(
         None,
         &format!("pass {pass}: cross-species neighbours"),

@@ -353,6 +353,17 @@ fn lays_out<const D: usize>(backend: &impl Backend) -> Vec<[f32; D]> {
     all
 }
 
+/// Positions of more bytes than both buffers of large copies hold.
+fn lays_out_many(backend: &impl Backend) -> Vec<[f32; 3]> {
+    let (ctx, n, epochs) = (Context::default(), 1_000_003usize, 3);
+    let start: Vec<[f32; 3]> = (0..n).map(|i| std::array::from_fn(|dim| (i * (dim + 3) % 1009) as f32)).collect();
+    let edges: Vec<(u32, u32, f64)> = (1..n as u32).map(|i| (i - 1, i, 1.0)).collect();
+    let (forces, options) = (Forces::new(1.577, 0.895, 1.0), UmapOptions::default());
+    let found = backend.layout(start.clone(), &edges, &forces, epochs, &options, &ctx).unwrap();
+    assert!(found == Cpu.layout(start, &edges, &forces, epochs, &options, &ctx).unwrap());
+    found
+}
+
 /// The same test on both backends.
 macro_rules! conforms {
     ($($name:ident: $body:expr),* $(,)?) => {
@@ -383,6 +394,7 @@ conforms! {
     layout_in_one_dimension: lays_out::<1>,
     layout_in_two_dimensions: lays_out::<2>,
     layout_in_three_dimensions: lays_out::<3>,
+    large_copies: lays_out_many,
 }
 
 #[test]

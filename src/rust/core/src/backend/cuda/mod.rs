@@ -14,8 +14,10 @@ mod gpu;
 mod knn;
 mod layout;
 mod mutual;
+mod nvrtc;
 mod projection;
 mod scaled;
+mod staging;
 
 use super::{Averaged, Backend, Cpu, Inventory};
 use crate::embedding::UmapOptions;
@@ -32,6 +34,7 @@ use crate::{Context, Error, Result, with_expression};
 use gpu::{Buffer, Gpu};
 use ndarray::{Array2, ArrayView2};
 use projection::{Latent, Projector};
+use rayon::prelude::*;
 use scaled::Scaled;
 use sprs::SpIndex;
 use std::ops::Range;
@@ -70,6 +73,19 @@ impl Cuda {
         self.gpu.description()
     }
 
+    /// Waits until the device has done all it was asked for.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when a kernel failed.
+    pub fn wait(&self) -> Result<()> {
+        self.gpu.wait()
+    }
+
+    /// Bytes sent to the device, bytes that came back, and kernel launches.
+    pub fn traffic(&self) -> [u64; 3] {
+        self.gpu.counts()
+    }
+
     /// Notes what was sent to and from the device, and which steps a run makes on the processor.
     pub fn report(&self, ctx: &Context) {
         ctx.choose("transfers", self.gpu.traffic(), "between host and device in this step");
@@ -101,7 +117,7 @@ impl Backend for Cuda {
     fn expression<'a>(&self, x: &'a Expression) -> Result<Resident<'a>> {
         let (pointers, columns) = with_expression!(x, matrix => {
             let pointers = matrix.indptr().raw_storage().wide();
-            (pointers, matrix.indices().iter().map(|column| column.index() as u32).collect::<Vec<u32>>())
+            (pointers, matrix.indices().par_iter().map(|column| column.index() as u32).collect::<Vec<u32>>())
         });
         let values = with_expression!(x, matrix => matrix.data());
         let device = OnDevice {

@@ -105,10 +105,10 @@ unsafe impl Send for Gpu {}
 unsafe impl Sync for Gpu {}
 
 impl Drop for Gpu {
-    /// Gives kept memory back to the system.
+    /// Gives kept memory back to the system: what is left goes with the context.
     fn drop(&mut self) {
-        if let (Some(pool), Ok(())) = (self.pool, self.wait()) {
-            // SAFETY: the pool is that of the device. Memory that is not given back now is when the process ends.
+        if let Some(pool) = self.pool {
+            // SAFETY: the pool is that of the device.
             let _ = unsafe { sys::cuMemPoolTrimTo(pool, 0) };
         }
     }

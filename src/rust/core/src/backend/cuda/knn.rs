@@ -273,7 +273,8 @@ impl<'a> Search<'a> {
     fn run(&self, queries: &Rows, ctx: &Context) -> Result<Neighbours> {
         let bytes = self.length * 16 + self.k * 12 + padded(queries.d) * 4 + 32;
         let tile = self.gpu.tile("the neighbour search", queries.count, bytes, QUERIES)?.min(TILE);
-        let tile = (tile / QUERIES).max(1) * QUERIES;
+        // Rounded up: a few queries left over would take as long as all.
+        let tile = tile.next_multiple_of(QUERIES);
         let mut found = Neighbours { k: self.k, indices: Vec::new(), distances: Vec::new() };
         let mut again = 0;
         for first in (0..queries.count).step_by(tile) {

@@ -1,5 +1,5 @@
 //! The CUDA backend. In: what the CPU backend takes. Out: the same, up to rounding. The kernels are CUDA C in `kernels/`,
-//! compiled by NVRTC at first use; nothing of CUDA is needed to build, install or load the package. No kernel uses
+//! compiled by NVRTC (12 or 13) at first use; nothing of CUDA is needed to build, install or load the package. No kernel uses
 //! floating-point atomics: results have the same bits in every run on one device.
 //!
 //! On the device: neighbour search, products of the scaled expression, Gram matrices, neighbour
@@ -42,7 +42,7 @@ use std::sync::Arc;
 
 /// An NVIDIA GPU.
 pub struct Cuda {
-    gpu: Gpu,
+    gpu: Box<Gpu>,
 }
 
 /// Expression of one species: the host's, and a copy on the device.
@@ -65,7 +65,7 @@ impl Cuda {
     /// # Errors
     /// [`Error::Device`] with the reason why there is none that can be used.
     pub fn new() -> Result<Self> {
-        Ok(Cuda { gpu: Gpu::open()? })
+        Ok(Cuda { gpu: Box::new(Gpu::open()?) })
     }
 
     /// Name and memory of the device.

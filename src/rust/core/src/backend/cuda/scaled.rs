@@ -13,7 +13,7 @@ const DROPPED: u32 = u32::MAX;
 /// Blocks of rows that are transposed side by side.
 const BLOCKS: usize = 256;
 /// Rows made dense at a time for a Gram matrix.
-const ROWS: usize = 512;
+const ROWS: usize = 2048;
 /// Columns of a dense factor, or rows and columns of a tile, per block.
 const STRIP: usize = 32;
 const TILE: usize = 64;

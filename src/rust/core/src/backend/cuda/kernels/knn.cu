@@ -96,7 +96,7 @@ __device__ __forceinline__ void put(float* tile, u32 stride, u32 c, u32 row, flo
 // ranges of each block of queries, or of all alike. What is left of a list stays minus infinity. 128 threads; each makes 8 x 8 scores of
 // a tile: of queries 4 y + (0..3) and 32 more, and of rows 4 x + (0..3) and 64 more, so that a warp reads 16 bytes of shared
 // memory side by side. What comes next is on its way from memory while a part is multiplied.
-extern "C" __global__ void __launch_bounds__(128, 3) nearest(const float* queries, u32 n, const float* database, const float* halves,
+extern "C" __global__ void __launch_bounds__(128, 4) nearest(const float* queries, u32 n, const float* database, const float* halves,
                                                              const u32* pointers, const u32* ranges, u32 per_block, u32 padded,
                                                              u32 length, float* list_scores, u32* list_rows) {
     // Two parts of coordinates; then half of the scores.

@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help demo install test test-cuda check check-h5ad check-r45 check-kernels check-report figures fuzz lint vendor site golden \
-  h5ad-fixtures data bench bench-programs bench-knn bench-phases bench-reference bench-scale clean
+  h5ad-fixtures data bench bench-programs bench-knn bench-cuda bench-phases bench-reference bench-scale clean
 
 export SAMAP_TARGET_DIR ?= $(or $(CARGO_TARGET_DIR),$(CURDIR)/build/target)
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -14,6 +14,7 @@ RUNS ?= 3
 THREADS ?= 2
 SIZES ?= 4000 12000 36000
 KNN_SIZES ?= 12000 36000 100000
+CUDA_SIZES ?= 36000 200000
 PHASE_SIZES ?= 1000 2000 4000 8000
 REFERENCE_SIZES ?= pancreas 12000 36000
 # How the scaling series gives the counts to samap(): memory (matrices), h5ad (paths; for what does not fit into R), or disk (paths, and
@@ -117,6 +118,14 @@ bench-knn: bench-programs ## searches for neighbours side by side: time, recall,
 	@Rscript --vanilla benches/reference/export_data.R build/bench-knn
 	@RAYON_NUM_THREADS=$(THREADS) "$(SAMAP_TARGET_DIR)/release/knn" build/bench-knn benches/knn.csv $(KNN_SIZES)
 	@Rscript --vanilla benches/knn/report.R $(THREADS)
+
+bench-cuda: ## every operation on the GPU, against the CPU and what the GPU could do; needs a GPU (CUDA_SIZES="36000 200000")
+	@command -v nvidia-smi >/dev/null && nvidia-smi -L || { echo "bench-cuda: there is no NVIDIA GPU on this machine"; exit 1; }
+	@$(MAKE) --no-print-directory bench-programs
+	@tools/install-deps.sh build
+	@Rscript --vanilla benches/reference/export_data.R build/bench-cuda
+	@"$(SAMAP_TARGET_DIR)/release/cuda" build/bench-cuda benches/cuda.csv 3 $(CUDA_SIZES)
+	@Rscript --vanilla benches/cuda/report.R
 
 bench-phases: bench-programs ## steps in their older form and in ours: time, memory, plot (PHASE_SIZES="1000 2000 4000 8000")
 	@tools/install-deps.sh build

@@ -1,7 +1,7 @@
 """Compiles every CUDA kernel with the real NVRTC and assembles it with ptxas, for each architecture that is supported.
 
-Usage: check-kernels.py REPORT. Needs the wheels nvidia-cuda-nvrtc-cu12 and nvidia-cuda-nvcc-cu12 (see install-deps.sh); no GPU.
-Writes registers, shared memory, spills and the occupancy that follows from them to REPORT; ends with
+Usage: check-kernels.py [REPORT]. Needs the wheels nvidia-cuda-nvrtc and nvidia-cuda-nvcc of CUDA 13, or those of CUDA 12 (see
+check-kernels.sh); no GPU. Writes registers, shared memory, spills and the occupancy that follows from them to REPORT; ends with
 `kernels: N passed, N failed`. A kernel that does not compile or that spills registers fails.
 """
 
@@ -15,18 +15,26 @@ import tempfile
 import nvidia
 
 WHEELS = pathlib.Path(list(nvidia.__path__)[0])
+# CUDA 13 is one folder, CUDA 12 one per part.
+NEW = (WHEELS / "cu13").exists()
+LIBRARY = WHEELS / ("cu13/lib/libnvrtc.so.13" if NEW else "cuda_nvrtc/lib/libnvrtc.so.12")
+ASSEMBLER = WHEELS / ("cu13/bin/ptxas" if NEW else "cuda_nvcc/bin/ptxas")
 KERNELS = pathlib.Path(__file__).parent.parent / "src/rust/core/src/backend/cuda/kernels"
-# Threads, blocks and shared memory (bytes) of a multiprocessor: V100, A100, H100, and RTX 4090.
-ARCHITECTURES = {70: (2048, 32, 98304), 80: (2048, 32, 167936), 89: (1536, 24, 102400), 90: (2048, 32, 233472)}
+# Threads, blocks and shared memory (bytes) of a multiprocessor: V100, T4, A100, RTX 4090, H100, B200, RTX 5090.
+ARCHITECTURES = {70: (2048, 32, 98304), 75: (1024, 16, 65536), 80: (2048, 32, 167936), 89: (1536, 24, 102400),
+                 90: (2048, 32, 233472), 100: (2048, 32, 233472), 120: (1536, 24, 102400)}
+# CUDA 12 has the first of them, CUDA 13 the others.
+CHECKED = [a for a in ARCHITECTURES if (a >= 75 if NEW else a in (70, 80, 89, 90))]
 REGISTERS = 65536
 # Threads per block as the host launches them, where the kernel does not say (__launch_bounds__).
 DEFAULT_THREADS = 256
 THREADS = {"row_moments": 128, "scale_rows": 128, "measure": 128, "distances_of": 128, "count_used": 128,
-           "scale_entries": 128, "scan_columns": 128, "breadth_first": 128, "epoch": 128, "operator_centre": 32}
+           "scale_entries": 128, "scan_columns": 128, "breadth_first": 128, "epoch": 128, "operator_centre": 32,
+           "count_mutual": 128, "write_mutual": 128, "row_statistics": 128, "rescale": 128, "strongest": 128}
 
 
 def nvrtc():
-    library = ctypes.CDLL(str(next((WHEELS / "cuda_nvrtc/lib").glob("libnvrtc.so.12"))))
+    library = ctypes.CDLL(str(LIBRARY))
     library.nvrtcGetErrorString.restype = ctypes.c_char_p
     return library
 
@@ -54,7 +62,7 @@ def assemble(ptx, architecture):
     with tempfile.TemporaryDirectory() as folder:
         source = pathlib.Path(folder) / "kernel.ptx"
         source.write_bytes(ptx)
-        command = [WHEELS / "cuda_nvcc/bin/ptxas", "-v", f"-arch=sm_{architecture}", source, "-o", f"{folder}/kernel.cubin"]
+        command = [ASSEMBLER, "-v", f"-arch=sm_{architecture}", source, "-o", f"{folder}/kernel.cubin"]
         done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         raise RuntimeError(done.stderr)
@@ -86,8 +94,8 @@ def main(report):
     common = (KERNELS / "common.cuh").read_text()
     for source in sorted(KERNELS.glob("*.cu")):
         text = f'{common}\n#line 1 "{source.name}"\n{source.read_text()}'
-        bounds = {name: int(count) for count, name in re.findall(r"__launch_bounds__\((\d+)\)\s+(\w+)\s*\(", text)}
-        for architecture in ARCHITECTURES:
+        bounds = {name: int(count) for count, name in re.findall(r"__launch_bounds__\((\d+)(?:, \d+)?\)\s+(\w+)\s*\(", text)}
+        for architecture in CHECKED:
             try:
                 kernels = assemble(compile_ptx(library, text, source.name, architecture), architecture)
             except RuntimeError as error:
@@ -104,10 +112,11 @@ def main(report):
     head = ["# Registers and occupancy of the kernels", "", "Made by `make check-kernels` with NVRTC and ptxas 12.8.", "",
             "| file | kernel | sm | threads per block | registers | shared bytes | spilled bytes | occupancy |",
             "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
-    pathlib.Path(report).write_text("\n".join(head + lines) + "\n")
+    if report:
+        pathlib.Path(report).write_text("\n".join(head + lines) + "\n")
     print(f"kernels: {passed} passed, {failed} failed")
     return failed != 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else None))

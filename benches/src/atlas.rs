@@ -4,11 +4,12 @@ use crate::pancreas::{Pancreas, SPECIES};
 use crate::{Failure, Result};
 use ndarray::Array2;
 use samap_core::Context;
+use samap_core::backend::{Backend, Cpu};
 use samap_core::homology::{Edge, Gene, HomologyGraph};
 use samap_core::knn::Neighbours;
 use samap_core::mapping::Atlas;
 use samap_core::mapping::projection::{Scaled, project_cross, project_own, prune, scale_edges};
-use samap_core::sam::loadings::mapping_loadings;
+use samap_core::sam::loadings::mapping_loadings_on;
 use samap_core::sam::{PreprocessOptions, Preprocessed, SamOptions, preprocess::preprocess, run};
 use samap_core::sparse::Expression;
 use std::collections::{BTreeMap, HashMap};
@@ -49,11 +50,14 @@ pub struct Species {
 impl Species {
     /// Preprocessing, SAM and loadings.
     pub fn fit(counts: Counts, ctx: &Context) -> Result<Self> {
+        Self::fit_on(&Cpu, counts, ctx)
+    }
+
+    /// [`Species::fit`] on a backend.
+    pub fn fit_on<B: Backend>(backend: &B, counts: Counts, ctx: &Context) -> Result<Self> {
         let data = preprocess(counts.counts, &PreprocessOptions::default(), ctx)?;
-        let options = SamOptions::default();
-        let found = run::run(&data, &options, ctx)?;
-        let loadings =
-            mapping_loadings(&data.expression, &found.weights, COMPONENTS, options.solver, options.seed, ctx)?;
+        let found = run::run_on(backend, &data, &SamOptions::default(), ctx)?;
+        let loadings = loadings_on(backend, &data.expression, &found.weights, ctx)?;
         Ok(Species {
             data,
             weights: found.weights,
@@ -76,6 +80,12 @@ impl Species {
             groups: &self.types,
         }
     }
+}
+
+/// The loadings that the mapping projects through.
+pub fn loadings_on<B: Backend>(backend: &B, x: &Expression, weights: &[f64], ctx: &Context) -> Result<Array2<f32>> {
+    let SamOptions { solver, seed, .. } = SamOptions::default();
+    Ok(mapping_loadings_on(backend, x, weights, COMPONENTS, solver, seed, ctx)?)
 }
 
 /// Counts of both species, half of the `cells` each, and their homology graph, from the folder that `export_data.R` wrote.

@@ -7,6 +7,7 @@ pub mod h5ad;
 pub mod legacy;
 pub mod pancreas;
 pub mod plain;
+pub mod timed;
 
 /// Whatever stops a benchmark.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;

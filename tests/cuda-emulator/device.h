@@ -30,6 +30,7 @@ extern "C" uint64_t* emu_warp_slots();   // 32 words for the thread's warp
 #define __forceinline__ inline
 #define __restrict__ __restrict
 #define __launch_bounds__(...)
+#define __align__(bytes) __attribute__((aligned(bytes)))
 #define __shared__ static thread_local
 #define __syncthreads() emu_syncthreads()
 #define __syncwarp(...) emu_syncwarp()

@@ -55,7 +55,8 @@ API int cuDeviceGet(int* device, int ordinal) { return ordinal ? 101 : (*device 
 API int cuDeviceGetName(char* name, int size, int) { return snprintf(name, size, "CPU emulation"), OK; }
 API int cuDeviceTotalMem_v2(size_t* bytes, int) { return *bytes = total_memory(), OK; }
 API int cuDeviceGetAttribute(int* value, int attribute, int) {
-    static const std::map<int, int> known{{75, 8}, {76, 0}, {1, 1024}, {8, 49152}, {10, 32}, {16, 4}, {39, 2048}, {115, 1}};
+    static const std::map<int, int> known{{75, 8},   {76, 0}, {1, 1024},  {8, 49152}, {10, 32},
+                                           {13, 1000000}, {16, 4}, {39, 2048}, {115, 1}};
     auto found = known.find(attribute);
     return *value = found == known.end() ? 0 : found->second, OK;
 }
@@ -63,6 +64,8 @@ API int cuDevicePrimaryCtxRetain(void** context, int) { return *context = the_co
 API int cuDevicePrimaryCtxRelease_v2(int) { return OK; }
 API int cuCtxGetCurrent(void** context) { return *context = current_context, OK; }
 API int cuCtxSetCurrent(void* context) { return current_context = context, OK; }
+API int cuProfilerStart() { return OK; }
+API int cuProfilerStop() { return OK; }
 API int cuCtxSynchronize() { return fails(SYNCHRONISE) ? LAUNCH_FAILED : OK; }
 API int cuMemGetInfo_v2(size_t* free, size_t* total) { return *total = total_memory(), *free = *total - used, OK; }
 API int cuStreamCreate(void** stream, unsigned) { return *stream = the_stream, OK; }
@@ -113,6 +116,16 @@ API int cuMemFree_v2(Address address) {
     regions.erase(found);
     return OK;
 }
+// Memory that is never paged out is memory like any other here, and the pool keeps nothing.
+API int cuMemHostAlloc(void** address, size_t bytes, unsigned) {
+    if (fails(ALLOCATE)) return OUT_OF_MEMORY;
+    return *address = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096), *address ? OK : OUT_OF_MEMORY;
+}
+API int cuMemFreeHost(void* address) { return free(address), OK; }
+API int cuDeviceGetDefaultMemPool(void** pool, int) { return *pool = the_stream, OK; }
+API int cuMemPoolSetAttribute(void*, int, void*) { return OK; }
+API int cuMemPoolGetAttribute(void*, int, void* value) { return *(uint64_t*)value = 0, OK; }
+API int cuMemPoolTrimTo(void*, size_t) { return OK; }
 API int cuMemAllocAsync(Address* address, size_t bytes, void*) { return cuMemAlloc_v2(address, bytes); }
 API int cuMemFreeAsync(Address address, void*) { return cuMemFree_v2(address); }
 static bool inside(Address address, size_t bytes) {

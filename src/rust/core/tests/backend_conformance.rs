@@ -149,7 +149,7 @@ fn naive_scaled(x: &Expression, genes: &[u32], scale: &Scale, weights: &[f64]) -
 fn multiplies(backend: &impl Backend) -> Vec<Array2<f64>> {
     let ctx = Context::default();
     let mut all = Vec::new();
-    for (n, g) in [(1, 1), (9, 14), (40, 23), (70, 150), (600, 70)] {
+    for (n, g) in [(1, 1), (9, 14), (40, 23), (70, 150), (600, 70), (2500, 11)] {
         let x = expression(n, g, 0.3, 4);
         let genes: Vec<u32> = (0..g as u32).filter(|j| j % 4 != 3 || g < 4).collect();
         let weights: Vec<f64> = (0..g).map(|j| 0.25 + (j % 3) as f64).collect();
@@ -353,6 +353,17 @@ fn lays_out<const D: usize>(backend: &impl Backend) -> Vec<[f32; D]> {
     all
 }
 
+/// Positions of more bytes than both buffers of large copies hold.
+fn lays_out_many(backend: &impl Backend) -> Vec<[f32; 3]> {
+    let (ctx, n, epochs) = (Context::default(), 800_003usize, 2);
+    let start: Vec<[f32; 3]> = (0..n).map(|i| std::array::from_fn(|dim| (i * (dim + 3) % 1009) as f32)).collect();
+    let edges: Vec<(u32, u32, f64)> = (1..n as u32).map(|i| (i - 1, i, 1.0)).collect();
+    let (forces, options) = (Forces::new(1.577, 0.895, 1.0), UmapOptions::default());
+    let found = backend.layout(start.clone(), &edges, &forces, epochs, &options, &ctx).unwrap();
+    assert!(found == Cpu.layout(start, &edges, &forces, epochs, &options, &ctx).unwrap());
+    found
+}
+
 /// The same test on both backends.
 macro_rules! conforms {
     ($($name:ident: $body:expr),* $(,)?) => {
@@ -383,6 +394,7 @@ conforms! {
     layout_in_one_dimension: lays_out::<1>,
     layout_in_two_dimensions: lays_out::<2>,
     layout_in_three_dimensions: lays_out::<3>,
+    large_copies: lays_out_many,
 }
 
 #[test]

@@ -18,7 +18,7 @@ use samap_core::mapping::{Expansion, MappingOptions};
 use samap_core::{Context, Error, Result};
 
 /// How many parts [`a_bit_of`] has.
-const PARTS: usize = 8;
+const PARTS: usize = 9;
 
 /// One operation after the other, on little data.
 fn a_bit_of(part: usize, backend: &impl Backend) -> Result<()> {
@@ -44,6 +44,11 @@ fn a_bit_of(part: usize, backend: &impl Backend) -> Result<()> {
             Pairing::new().map(backend, &options).map(drop)
         }
         6 => backend.expand(&near, &[5; 30], 1, Expansion::Bfs, &ctx).map(drop),
+        // Positions that go through the buffers of large copies.
+        7 => {
+            let (start, forces) = (vec![[0.0f32, 1.0]; 140_000], Forces::new(1.6, 0.9, 1.0));
+            backend.layout(start, &[(0, 1, 1.0)], &forces, 2, &UmapOptions::default(), &ctx).map(drop)
+        }
         _ => {
             let (start, forces) = (vec![[0.0f32, 1.0]; 3], Forces::new(1.6, 0.9, 1.0));
             backend.layout(start, &[(0, 1, 1.0)], &forces, 5, &UmapOptions::default(), &ctx).map(drop)

@@ -18,7 +18,10 @@ pub enum Expansion {
     MatrixPower,
 }
 
-/// Rows of column indices: a sparse matrix of ones.
+/// Least entries of a part of a pattern that a thread transposes.
+const PART: usize = 1 << 18;
+
+/// Rows of ascending column indices: a sparse matrix of ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
     /// First entry of each row, and the number of entries at the end.
@@ -52,24 +55,46 @@ impl Pattern {
         self.transpose_among(|i| i as u32, self.rows())
     }
 
-    /// The transpose with `columns` rows, the rows being called `name`(0), `name`(1), …, which ascend.
-    pub(super) fn transpose_among(&self, name: impl Fn(usize) -> u32, columns: usize) -> Pattern {
+    /// The transpose with `columns` rows, the rows being called `name`(0), `name`(1), …, which ascend, as columns do within
+    /// a row.
+    pub(super) fn transpose_among(&self, name: impl Fn(usize) -> u32 + Sync, columns: usize) -> Pattern {
+        let parts = (self.columns.len() / PART).clamp(1, rayon::current_num_threads());
+        let width = columns.div_ceil(parts).max(1);
+        let within = |i: usize, first: usize, count: usize| {
+            let row = self.row(i);
+            let start = row.partition_point(|&j| (j as usize) < first);
+            let end = start + row[start..].partition_point(|&j| (j as usize) < first + count);
+            &row[start..end]
+        };
         let mut pointers = vec![0; columns + 1];
-        for &j in &self.columns {
-            pointers[j as usize + 1] += 1;
-        }
+        pointers[1..].par_chunks_mut(width).enumerate().for_each(|(part, counts)| {
+            let (first, count) = (part * width, counts.len());
+            (0..self.rows())
+                .for_each(|i| within(i, first, count).iter().for_each(|&j| counts[j as usize - first] += 1));
+        });
         for i in 1..pointers.len() {
             pointers[i] += pointers[i - 1];
         }
-        let mut next = pointers.clone();
-        let mut columns = vec![0; self.columns.len()];
-        for i in 0..self.rows() {
-            for &j in self.row(i) {
-                columns[next[j as usize]] = name(i);
-                next[j as usize] += 1;
-            }
+        let mut transposed = vec![0; self.columns.len()];
+        let (mut rest, mut slices) = (transposed.as_mut_slice(), Vec::new());
+        for first in (0..columns).step_by(width) {
+            let places = &pointers[first..=columns.min(first + width)];
+            let (slice, others) = std::mem::take(&mut rest).split_at_mut(places[places.len() - 1] - places[0]);
+            slices.push((first, places, slice));
+            rest = others;
         }
-        Pattern { pointers, columns }
+        slices.into_par_iter().for_each(|(first, places, slice)| {
+            let (start, count) = (places[0], places.len() - 1);
+            let mut next: Vec<usize> = places[..count].iter().map(|place| place - start).collect();
+            for i in 0..self.rows() {
+                for &j in within(i, first, count) {
+                    let place = &mut next[j as usize - first];
+                    slice[*place] = name(i);
+                    *place += 1;
+                }
+            }
+        });
+        Pattern { pointers, columns: transposed }
     }
 }
 
@@ -326,6 +351,22 @@ mod tests {
             back.sort_unstable();
             assert_eq!(back, before.row(cell));
         }
+    }
+
+    #[test]
+    fn a_large_pattern_is_transposed_in_parts() {
+        let (rows, columns) = (900usize, 1501u32);
+        let row = |i: usize| (0..columns).filter(move |j| (i * 7 + *j as usize * 13) % 5 < 3).collect::<Vec<u32>>();
+        let pattern = Pattern::from_rows((0..rows).map(row).collect());
+        assert!(pattern.columns.len() > 2 * PART);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        let found = pool.install(|| pattern.transpose_among(|i| 10 + i as u32, columns as usize));
+        let column =
+            |j: u32| (0..rows).filter(move |&i| row(i).contains(&j)).map(|i| 10 + i as u32).collect::<Vec<u32>>();
+        for j in [0, 1, 499, 500, 501, 1000, 1001, 1002, 1500] {
+            assert_eq!(found.row(j as usize), column(j));
+        }
+        assert_eq!(found.columns.len(), pattern.columns.len());
     }
 
     #[test]

@@ -9,6 +9,8 @@ use crate::{Context, Result};
 
 /// Cells averaged at a time. The sums depend on it: it is the same on every device.
 pub(super) const CELLS: usize = 512;
+/// Threads that add the genes of a neighbour.
+pub(super) const ADDING: u32 = 1024;
 /// A gene that is not in the tile.
 pub(super) const NONE: u32 = u32::MAX;
 
@@ -39,7 +41,7 @@ pub(super) fn sums_of_averages(gpu: &Gpu, x: &Resident, neighbours: &Neighbours,
                 AVERAGES,
                 "add_neighbours",
                 (cells, 1),
-                256,
+                ADDING,
                 &x.device.pointers,
                 &x.device.columns,
                 &x.device.values,

@@ -1,7 +1,7 @@
 //! Pearson correlations of the homology edges over the stitched graph. A tile of cells is averaged at a time, for as many
 //! genes as fit; then a warp per edge adds the products of its two genes over the cells, which needs one number per edge.
 
-use super::averages::{CELLS, NONE};
+use super::averages::{ADDING, CELLS, NONE};
 use super::gpu::{AVERAGES, Gpu, launch};
 use super::{DeviceGraph, Resident};
 use crate::backend::Averaged;
@@ -78,7 +78,7 @@ fn of_tile(
                     AVERAGES,
                     "add_weighted",
                     (cells, 1),
-                    256,
+                    ADDING,
                     &x.pointers,
                     &x.columns,
                     &x.values,

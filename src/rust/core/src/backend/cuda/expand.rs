@@ -2,13 +2,14 @@
 
 use super::Wide;
 use super::gpu::{EXPAND, Gpu, launch};
+use super::scaled::pointers as pointers_of;
 use crate::knn::Neighbours;
 use crate::mapping::Expansion;
 use crate::mapping::expand::{Pattern, adjacency, without_self};
 use crate::{Context, Result};
 
 /// Most cells between two looks at whether to stop.
-const CELLS: usize = 1 << 14;
+const CELLS: usize = 1 << 16;
 
 /// As [`crate::mapping::expand::expand`] for the breadth-first forms.
 ///
@@ -29,11 +30,11 @@ pub(super) fn expand(
     let (pointers, columns, limits) =
         (gpu.send(&graph.pointers.wide())?, gpu.send(&graph.columns)?, gpu.send(&limits)?);
     let words = n.div_ceil(32);
-    let tile = gpu.tile("the neighbourhoods", n, 4 * (words + capacity as usize + 1), 1)?.min(CELLS);
+    let tile = gpu.tile("the neighbourhoods", n, 4 * (words + 2 * capacity as usize + 1), 1)?.min(CELLS);
     let mut seen = gpu.zeros::<u32>(tile * words)?;
     let mut queues = gpu.unset::<u32>(tile * capacity as usize)?;
     let mut lengths = gpu.unset::<u32>(tile)?;
-    let mut rows = Vec::with_capacity(n);
+    let (mut starts, mut parts) = (vec![0], Vec::new());
     let (cells, hops) = (n as u32, size as u32 + 1);
     for first in (0..n).step_by(tile) {
         ctx.check()?;
@@ -57,9 +58,14 @@ pub(super) fn expand(
             &mut queues,
             &mut lengths
         );
-        let (found, lengths) = (gpu.receive(&queues, count * capacity as usize)?, gpu.receive(&lengths, count)?);
-        let each = found.chunks(capacity as usize).zip(&lengths);
-        rows.extend(each.map(|(row, &length)| row[..length as usize].to_vec()));
+        let ends = pointers_of(&gpu.receive(&lengths, count)?);
+        let total = ends[count] as usize;
+        let (of_rows, mut packed) = (gpu.send(&ends)?, gpu.unset::<u32>(total)?);
+        launch!(gpu, EXPAND, "pack_rows", (count, 1), 256, &queues, &capacity, &of_rows, &mut packed);
+        let before = starts[first];
+        starts.extend(ends[1..].iter().map(|&end| before + end as usize));
+        parts.push(gpu.receive(&packed, total)?);
     }
-    Ok(Pattern::from_rows(rows))
+    let columns = if parts.len() == 1 { parts.swap_remove(0) } else { parts.concat() };
+    Ok(Pattern { pointers: starts, columns })
 }

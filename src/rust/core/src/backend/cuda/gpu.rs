@@ -1,15 +1,24 @@
 //! One GPU: its memory, what moves to and from it, and its kernels, which NVRTC compiles at first use. Every failure becomes
 //! an [`Error::Device`] that says which operation failed and what the driver said; buffers free themselves.
 
+use super::nvrtc::{Failure, Nvrtc};
+use super::staging::{LARGE, Staging};
 use crate::{Error, Result};
-use cudarc::driver::sys::CUdevice_attribute_enum::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT as MULTIPROCESSORS;
+use bytemuck::Pod;
+use cudarc::driver::sys::CUdevice_attribute_enum::{
+    CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED as POOLS, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT as MULTIPROCESSORS,
+};
+use cudarc::driver::sys::CUmemPool_attribute_enum::{
+    CU_MEMPOOL_ATTR_RELEASE_THRESHOLD as RELEASE_THRESHOLD, CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT as RESERVED,
+    CU_MEMPOOL_ATTR_USED_MEM_CURRENT as USED,
+};
 use cudarc::driver::{
     CudaContext, CudaFunction, CudaModule, CudaSlice, CudaStream, DeviceRepr, DriverError, LaunchConfig,
     ValidAsZeroBits, sys,
 };
-use cudarc::nvrtc::{Ptx, result as nvrtc};
+use cudarc::nvrtc::Ptx;
 use std::collections::HashMap;
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -46,7 +55,7 @@ const COMMON: &str = include_str!("kernels/common.cuh");
 const LEAST_MEMORY: usize = 1 << 30;
 
 /// Architectures to compile for when NVRTC is older than the device, best first.
-const OLDER: [i32; 4] = [90, 86, 80, 70];
+const OLDER: [i32; 5] = [90, 86, 80, 75, 70];
 
 /// Compiled kernels by architecture and file: jobs of one process compile each once.
 static COMPILED: Mutex<Option<HashMap<(i32, &'static str), String>>> = Mutex::new(None);
@@ -80,9 +89,29 @@ pub(super) struct Traffic {
 pub(super) struct Gpu {
     stream: Arc<CudaStream>,
     modules: Mutex<HashMap<&'static str, Arc<CudaModule>>>,
+    compiler: Arc<Nvrtc>,
+    /// Buffers of large copies, made by the first one.
+    staging: Mutex<Option<Staging>>,
+    /// The pool that memory comes from, where the device has one.
+    pool: Option<sys::CUmemoryPool>,
     capability: i32,
     name: String,
     traffic: Traffic,
+}
+
+// SAFETY: the pool is the device's own, which the driver lets all threads use and which lasts as long as the process.
+unsafe impl Send for Gpu {}
+// SAFETY: as above.
+unsafe impl Sync for Gpu {}
+
+impl Drop for Gpu {
+    /// Gives kept memory back to the system: what is left goes with the context.
+    fn drop(&mut self) {
+        if let Some(pool) = self.pool {
+            // SAFETY: the pool is that of the device.
+            let _ = unsafe { sys::cuMemPoolTrimTo(pool, 0) };
+        }
+    }
 }
 
 impl Gpu {
@@ -91,13 +120,9 @@ impl Gpu {
     /// # Errors
     /// [`Error::Device`] with the reason: no driver, no NVRTC, no device, a driver too old, too little memory.
     pub(super) fn open() -> Result<Gpu> {
-        // SAFETY: both only try to load a library; cudarc panics later where it is missing.
-        let (driver, compiler) = unsafe { (sys::is_culib_present(), cudarc::nvrtc::sys::is_culib_present()) };
-        if !driver {
+        // SAFETY: it only tries to load a library; cudarc panics later where it is missing.
+        if !unsafe { sys::is_culib_present() } {
             return Err(unusable("there is no NVIDIA driver (libcuda was not found)"));
-        }
-        if !compiler {
-            return Err(unusable("there is no NVRTC, the run-time compiler of CUDA 12 (libnvrtc was not found)"));
         }
         let version = driver_version()?;
         if version < 12_000 {
@@ -117,19 +142,23 @@ impl Gpu {
         if memory < LEAST_MEMORY {
             return Err(unusable(format!("{name} has {} MiB of memory, and 1024 MiB are needed", memory >> 20)));
         }
+        let compiler = Nvrtc::open(version / 1000, capability)?;
         let stream = context.new_stream().map_err(|error| failed("opening a stream", &error))?;
-        Ok(Gpu { stream, modules: Mutex::default(), capability, name, traffic: Traffic::default() })
+        let pool = kept_pool(&context)?;
+        let (modules, staging, traffic) = (Mutex::default(), Mutex::default(), Traffic::default());
+        Ok(Gpu { stream, modules, compiler, staging, pool, capability, name, traffic })
     }
 
     fn context(&self) -> &Arc<CudaContext> {
         self.stream.context()
     }
 
-    /// Name, architecture, multiprocessors and memory.
+    /// Name, architecture, multiprocessors, memory and compiler.
     pub(super) fn description(&self) -> String {
         let processors = self.context().attribute(MULTIPROCESSORS).unwrap_or(0);
         let memory = self.memory() as f64 / (1u64 << 30) as f64;
-        format!("{}, sm_{}, {processors} multiprocessors, {memory:.1} GiB", self.name, self.capability)
+        let (name, capability, compiler) = (&self.name, self.capability, self.compiler.version());
+        format!("{name}, sm_{capability}, {processors} multiprocessors, {memory:.1} GiB, NVRTC {compiler}")
     }
 
     /// Memory in bytes.
@@ -137,12 +166,30 @@ impl Gpu {
         self.context().total_mem().unwrap_or(0)
     }
 
+    /// Bytes sent, bytes received, kernel launches.
+    pub(super) fn counts(&self) -> [u64; 3] {
+        let Traffic { sent, received, launches } = &self.traffic;
+        [sent, received, launches].map(|counter| counter.load(Ordering::Relaxed))
+    }
+
     /// What moved, in words.
     pub(super) fn traffic(&self) -> String {
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let (sent, received, launches) =
-            (count(&self.traffic.sent), count(&self.traffic.received), count(&self.traffic.launches));
+        let [sent, received, launches] = self.counts();
         format!("{sent} bytes sent, {received} bytes received, {launches} kernel launches")
+    }
+
+    /// Free memory in bytes, with what the pool keeps for later.
+    fn free(&self) -> Result<usize> {
+        let known = |error: DriverError| failed("asking for free memory", &error);
+        let (free, _) = self.context().mem_get_info().map_err(known)?;
+        let Some(pool) = self.pool else { return Ok(free) };
+        let of = |attribute| {
+            let mut bytes = 0u64;
+            // SAFETY: the attributes asked for are 64-bit numbers.
+            let status = unsafe { sys::cuMemPoolGetAttribute(pool, attribute, (&raw mut bytes).cast()) };
+            status.result().map(|()| bytes as usize).map_err(known)
+        };
+        Ok(free + of(RESERVED)?.saturating_sub(of(USED)?))
     }
 
     /// How many of `items` that take `bytes` each to work on at a time: at most half of the free memory.
@@ -150,7 +197,7 @@ impl Gpu {
     /// # Errors
     /// [`Error::Device`] when not even `least` fit.
     pub(super) fn tile(&self, what: &str, items: usize, bytes: usize, least: usize) -> Result<usize> {
-        let (free, _) = self.context().mem_get_info().map_err(|error| failed("asking for free memory", &error))?;
+        let free = self.free()?;
         let fit = free / 2 / bytes.max(1);
         if fit < least.min(items) {
             let need = (least.min(items) * bytes) >> 20;
@@ -182,25 +229,46 @@ impl Gpu {
     }
 
     /// A copy of `values` on the device.
-    pub(super) fn send<T: DeviceRepr>(&self, values: &[T]) -> Result<Buffer<T>> {
+    pub(super) fn send<T: DeviceRepr + Pod + Send + Sync>(&self, values: &[T]) -> Result<Buffer<T>> {
         let mut buffer = self.unset(values.len())?;
         if !values.is_empty() {
-            self.stream.memcpy_htod(values, &mut buffer).map_err(|error| failed("copying to the GPU", &error))?;
+            let sent = if size_of_val(values) < LARGE {
+                self.stream.memcpy_htod(values, &mut buffer)
+            } else {
+                self.staged(|staging| staging.send(&self.stream, values, &mut buffer))
+            };
+            sent.map_err(|error| failed("copying to the GPU", &error))?;
             self.traffic.sent.fetch_add(std::mem::size_of_val(values) as u64, Ordering::Relaxed);
         }
         Ok(buffer)
     }
 
     /// The first `len` values of a buffer, once all kernels before have ended.
-    pub(super) fn receive<T: DeviceRepr + Clone + Default>(&self, buffer: &Buffer<T>, len: usize) -> Result<Vec<T>> {
-        let mut values = vec![T::default(); len];
+    pub(super) fn receive<T: DeviceRepr + Pod + Send + Sync>(&self, buffer: &Buffer<T>, len: usize) -> Result<Vec<T>> {
+        let mut values = vec![T::zeroed(); len];
         if len > 0 {
-            let copied = self.stream.memcpy_dtoh(&buffer.slice(..len), &mut values);
+            let copied = if size_of_val(values.as_slice()) < LARGE {
+                self.stream.memcpy_dtoh(&buffer.slice(..len), &mut values)
+            } else {
+                self.staged(|staging| staging.receive(&self.stream, buffer, &mut values))
+            };
             copied.map_err(|error| failed("copying from the GPU", &error))?;
             self.traffic.received.fetch_add(std::mem::size_of_val(values.as_slice()) as u64, Ordering::Relaxed);
         }
         self.wait()?;
         Ok(values)
+    }
+
+    /// A large copy.
+    fn staged(
+        &self,
+        copy: impl FnOnce(&mut Staging) -> std::result::Result<(), DriverError>,
+    ) -> std::result::Result<(), DriverError> {
+        let mut staging = locked(&self.staging);
+        let mut buffers = staging.take().map_or_else(|| Staging::new(self.context()), Ok)?;
+        let copied = copy(&mut buffers);
+        *staging = Some(buffers);
+        copied
     }
 
     /// Waits for all kernels.
@@ -221,13 +289,41 @@ impl Gpu {
         let module = match modules.get(source.name) {
             Some(module) => Arc::clone(module),
             None => {
-                let module = self.context().load_module(Ptx::from_src(compiled(source, self.capability)?));
+                let module = self.context().load_module(Ptx::from_src(self.compiled(source)?));
                 let module = module.map_err(|error| failed(&format!("loading {}.cu", source.name), &error))?;
                 modules.insert(source.name, Arc::clone(&module));
                 module
             }
         };
         module.load_function(name).map_err(|error| failed(&format!("finding the kernel {name}"), &error))
+    }
+
+    /// The PTX of a file for this GPU, or for an older one where NVRTC does not know it.
+    fn compiled(&self, source: Source) -> Result<String> {
+        let mut cache = locked(&COMPILED);
+        let cache = cache.get_or_insert_default();
+        if let Some(ptx) = cache.get(&(self.capability, source.name)) {
+            return Ok(ptx.clone());
+        }
+        let text = format!("{COMMON}\n#line 1 \"{}.cu\"\n{}", source.name, source.text);
+        let older = OLDER.into_iter().filter(|&architecture| architecture < self.capability);
+        let mut reason = format!("NVRTC {} does not know it", self.compiler.version());
+        for architecture in std::iter::once(self.capability).chain(older) {
+            // Without contraction, arithmetic is that of the CPU wherever the kernels do not ask for fma().
+            let options = [format!("--gpu-architecture=compute_{architecture}"), "--fmad=false".to_owned()];
+            match self.compiler.ptx(&text, &options) {
+                Ok(ptx) => {
+                    cache.insert((self.capability, source.name), ptx.clone());
+                    return Ok(ptx);
+                }
+                Err(Failure::Architecture) => continue,
+                Err(Failure::Other(said)) => {
+                    reason = said;
+                    break;
+                }
+            }
+        }
+        Err(unusable(format!("compiling {}.cu for sm_{} failed: {reason}", source.name, self.capability)))
     }
 
     /// Turns what a launch returned into our error.
@@ -259,61 +355,26 @@ macro_rules! launch {
 }
 pub(super) use launch;
 
+/// The memory pool of the device, told to keep what is freed until it is trimmed: to ask the system for memory anew costs
+/// milliseconds per gigabyte.
+fn kept_pool(context: &Arc<CudaContext>) -> Result<Option<sys::CUmemoryPool>> {
+    let known = |error: DriverError| failed("preparing the memory of the GPU", &error);
+    if context.attribute(POOLS).map_err(known)? == 0 {
+        return Ok(None);
+    }
+    let (mut pool, mut all) = (std::ptr::null_mut(), u64::MAX);
+    // SAFETY: the device is open; the attribute is a 64-bit number.
+    unsafe {
+        sys::cuDeviceGetDefaultMemPool(&raw mut pool, context.cu_device()).result().map_err(known)?;
+        sys::cuMemPoolSetAttribute(pool, RELEASE_THRESHOLD, (&raw mut all).cast()).result().map_err(known)?;
+    }
+    Ok(Some(pool))
+}
+
 fn driver_version() -> Result<i32> {
     let mut version = 0;
     // SAFETY: the library is present, and the call writes one integer.
     let status = unsafe { sys::cuDriverGetVersion(&raw mut version) };
     status.result().map_err(|error| failed("asking for the driver's version", &error))?;
     Ok(version)
-}
-
-/// The PTX of a file for an architecture, or for an older one where NVRTC does not know it.
-fn compiled(source: Source, capability: i32) -> Result<String> {
-    let mut cache = locked(&COMPILED);
-    let cache = cache.get_or_insert_default();
-    if let Some(ptx) = cache.get(&(capability, source.name)) {
-        return Ok(ptx.clone());
-    }
-    let older = OLDER.into_iter().filter(|&architecture| architecture < capability);
-    let mut reason = String::new();
-    for architecture in std::iter::once(capability).chain(older) {
-        match compile(source, architecture) {
-            Ok(ptx) => {
-                cache.insert((capability, source.name), ptx.clone());
-                return Ok(ptx);
-            }
-            Err((true, _)) => continue,
-            Err((false, log)) => {
-                reason = log;
-                break;
-            }
-        }
-    }
-    Err(unusable(format!("compiling {}.cu for sm_{capability} failed: {reason}", source.name)))
-}
-
-/// PTX of a file; else whether only the architecture is unknown, and what the compiler said.
-fn compile(source: Source, architecture: i32) -> std::result::Result<String, (bool, String)> {
-    // Without contraction, arithmetic is that of the CPU wherever the kernels do not ask for fma().
-    let options = [format!("--gpu-architecture=compute_{architecture}"), "--fmad=false".to_owned()];
-    let text = CString::new(format!("{COMMON}\n#line 1 \"{}.cu\"\n{}", source.name, source.text));
-    let text = text.map_err(|error| (false, error.to_string()))?;
-    let program = nvrtc::create_program(&text, None).map_err(|error| (false, format!("{error:?}")))?;
-    // SAFETY: the program was just created and is destroyed once, below.
-    let ptx = unsafe {
-        nvrtc::compile_program(program, &options).and_then(|()| nvrtc::get_ptx(program)).map_err(|error| {
-            let log = nvrtc::get_program_log(program).unwrap_or_default();
-            let unknown = error.0 == cudarc::nvrtc::sys::nvrtcResult::NVRTC_ERROR_INVALID_OPTION;
-            (unknown, format!("{error:?} {}", text_of(&log)))
-        })
-    };
-    // SAFETY: as above. A program that cannot be destroyed is lost memory and no more.
-    let _ = unsafe { nvrtc::destroy_program(program) };
-    ptx.map(|bytes| text_of(&bytes))
-}
-
-/// Characters up to the first zero.
-fn text_of(characters: &[std::ffi::c_char]) -> String {
-    let bytes: Vec<u8> = characters.iter().map(|&c| c as u8).take_while(|&byte| byte != 0).collect();
-    String::from_utf8_lossy(&bytes).into_owned()
 }

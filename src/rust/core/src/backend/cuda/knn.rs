@@ -14,8 +14,11 @@ use cudarc::driver::CudaView;
 use ndarray::{ArrayView2, s};
 use std::ops::Range;
 
-/// Queries per block of the kernel.
+/// Queries per block of the kernel, and its threads.
 const QUERIES: usize = 64;
+const THREADS: u32 = 128;
+/// Scaled rows are padded to a multiple of this many coordinates.
+const DEPTH: usize = 8;
 /// Most queries between two looks at whether to stop.
 const TILE: usize = 1 << 16;
 /// Listed rows beyond k; lists are multiples of a warp.
@@ -30,6 +33,11 @@ pub(super) fn why_not(k: usize, m: usize, options: &KnnOptions) -> Option<String
         _ if k <= m && k + MARGIN > LONGEST => Some(format!("{k} neighbours do not fit the lists of the GPU")),
         _ => None,
     }
+}
+
+/// Coordinates of a scaled row.
+fn padded(d: usize) -> usize {
+    d.next_multiple_of(DEPTH)
 }
 
 /// Rows of coordinates on the device.
@@ -109,7 +117,9 @@ impl Frame {
             return Err(Error::argument(argument, found, "Pass finite coordinates."));
         }
         let (centre, factor) = (gpu.send(&self.centre)?, self.factor);
-        let (mut scaled, mut halves) = (gpu.unset::<f32>(rows.count * rows.d)?, gpu.unset::<f32>(rows.count)?);
+        let width = padded(rows.d);
+        let (mut scaled, mut halves) = (gpu.unset::<f32>(rows.count * width)?, gpu.unset::<f32>(rows.count)?);
+        let width = width as u32;
         launch!(
             gpu,
             KNN,
@@ -125,6 +135,7 @@ impl Frame {
             &squares,
             &centre,
             &factor,
+            &width,
             &mut scaled,
             &mut halves
         );
@@ -260,9 +271,10 @@ impl<'a> Search<'a> {
     }
 
     fn run(&self, queries: &Rows, ctx: &Context) -> Result<Neighbours> {
-        let bytes = self.length * 16 + self.k * 12 + queries.d * 4 + 32;
+        let bytes = self.length * 16 + self.k * 12 + padded(queries.d) * 4 + 32;
         let tile = self.gpu.tile("the neighbour search", queries.count, bytes, QUERIES)?.min(TILE);
-        let tile = (tile / QUERIES).max(1) * QUERIES;
+        // Rounded up: a few queries left over would take as long as all.
+        let tile = tile.next_multiple_of(QUERIES);
         let mut found = Neighbours { k: self.k, indices: Vec::new(), distances: Vec::new() };
         let mut again = 0;
         for first in (0..queries.count).step_by(tile) {
@@ -281,7 +293,8 @@ impl<'a> Search<'a> {
         let (gpu, k, kind) = (self.gpu, self.k, self.frame.code());
         let own = self.frame.prepare(gpu, "queries", queries)?;
         let (n, d, length, neighbours) = (queries.count as u32, queries.d as u32, self.length as u32, k as u32);
-        let mut scores = gpu.send(&vec![f32::NEG_INFINITY; queries.count * self.length])?;
+        let width = padded(queries.d) as u32;
+        let mut scores = gpu.unset::<f32>(queries.count * self.length)?;
         let mut rows = gpu.unset::<u32>(queries.count * self.length)?;
         let (scaled, halves, per_block) = (&self.prepared.scaled, &self.prepared.halves, u32::from(self.planned));
         let pointers = self.pointers.slice(if self.planned { first / QUERIES } else { 0 }..);
@@ -290,7 +303,7 @@ impl<'a> Search<'a> {
             KNN,
             "nearest",
             (queries.count.div_ceil(QUERIES), 1),
-            256,
+            THREADS,
             &own.scaled,
             &n,
             scaled,
@@ -298,7 +311,7 @@ impl<'a> Search<'a> {
             &pointers,
             &self.ranges,
             &per_block,
-            &d,
+            &width,
             &length,
             &mut scores,
             &mut rows

@@ -38,7 +38,7 @@ pub(super) fn optimise<const D: usize>(
             gpu,
             LAYOUT,
             "epoch",
-            (n.div_ceil(128), 1),
+            (n.div_ceil(4), 1),
             128,
             &now,
             &mut next,

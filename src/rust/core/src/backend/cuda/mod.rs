@@ -1,5 +1,5 @@
 //! The CUDA backend. In: what the CPU backend takes. Out: the same, up to rounding. The kernels are CUDA C in `kernels/`,
-//! compiled by NVRTC at first use; nothing of CUDA is needed to build, install or load the package. No kernel uses
+//! compiled by NVRTC (12 or 13) at first use; nothing of CUDA is needed to build, install or load the package. No kernel uses
 //! floating-point atomics: results have the same bits in every run on one device.
 //!
 //! On the device: neighbour search, products of the scaled expression, Gram matrices, neighbour
@@ -14,8 +14,10 @@ mod gpu;
 mod knn;
 mod layout;
 mod mutual;
+mod nvrtc;
 mod projection;
 mod scaled;
+mod staging;
 
 use super::{Averaged, Backend, Cpu, Inventory};
 use crate::embedding::UmapOptions;
@@ -32,6 +34,7 @@ use crate::{Context, Error, Result, with_expression};
 use gpu::{Buffer, Gpu};
 use ndarray::{Array2, ArrayView2};
 use projection::{Latent, Projector};
+use rayon::prelude::*;
 use scaled::Scaled;
 use sprs::SpIndex;
 use std::ops::Range;
@@ -39,7 +42,7 @@ use std::sync::Arc;
 
 /// An NVIDIA GPU.
 pub struct Cuda {
-    gpu: Gpu,
+    gpu: Box<Gpu>,
 }
 
 /// Expression of one species: the host's, and a copy on the device.
@@ -62,12 +65,25 @@ impl Cuda {
     /// # Errors
     /// [`Error::Device`] with the reason why there is none that can be used.
     pub fn new() -> Result<Self> {
-        Ok(Cuda { gpu: Gpu::open()? })
+        Ok(Cuda { gpu: Box::new(Gpu::open()?) })
     }
 
     /// Name and memory of the device.
     pub fn description(&self) -> String {
         self.gpu.description()
+    }
+
+    /// Waits until the device has done all it was asked for.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when a kernel failed.
+    pub fn wait(&self) -> Result<()> {
+        self.gpu.wait()
+    }
+
+    /// Bytes sent to the device, bytes that came back, and kernel launches.
+    pub fn traffic(&self) -> [u64; 3] {
+        self.gpu.counts()
     }
 
     /// Notes what was sent to and from the device, and which steps a run makes on the processor.
@@ -101,7 +117,7 @@ impl Backend for Cuda {
     fn expression<'a>(&self, x: &'a Expression) -> Result<Resident<'a>> {
         let (pointers, columns) = with_expression!(x, matrix => {
             let pointers = matrix.indptr().raw_storage().wide();
-            (pointers, matrix.indices().iter().map(|column| column.index() as u32).collect::<Vec<u32>>())
+            (pointers, matrix.indices().par_iter().map(|column| column.index() as u32).collect::<Vec<u32>>())
         });
         let values = with_expression!(x, matrix => matrix.data());
         let device = OnDevice {

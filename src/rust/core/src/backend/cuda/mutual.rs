@@ -13,6 +13,11 @@ use crate::{Context, Error, Result};
 /// Most cells between two looks at whether to stop.
 const CELLS: usize = 4096;
 
+/// Threads that add rows of targets which are long: few cells at a time, so that their sums stay in the cache.
+const LONG: u32 = 1024;
+/// Threads for rows that are short.
+const SHORT: u32 = 32;
+
 /// The device reads neighbourhoods that are held.
 fn not_held() -> Error {
     Error::shape("mutual neighbours", "neighbourhoods that are held", "some that have to be made")
@@ -36,16 +41,23 @@ impl Rows {
     }
 }
 
+/// Threads for rows that have `entries` entries in all.
+fn threads(entries: usize, rows: usize) -> u32 {
+    if entries > 2 * SHORT as usize * rows { LONG } else { SHORT }
+}
+
 /// An ordered pair of species with cross-species neighbours, as on the CPU.
 struct Pair {
     /// B_ab.
     forward: DeviceGraph,
     /// Rows of E_bᵀ, and which of them belongs to each cell of b (its own, or that of its group).
     to: Rows,
+    to_threads: u32,
     row_of: Buffer<u32>,
     /// Rows of E_a by their places in `received`.
     from: Rows,
     received: DeviceGraph,
+    received_threads: u32,
     identity: Buffer<u32>,
     /// First cell of b.
     offset: u32,
@@ -62,11 +74,12 @@ impl Pair {
     ) -> Result<Option<Self>> {
         let (Some(forward), Some(back)) = (&blocks[a][b], &blocks[b][a]) else { return Ok(None) };
         let all = |count: usize| (0..count as u32).collect::<Vec<u32>>();
-        let (to, row_of) = match hoods[b].sets() {
-            Sets::Cells { backward, .. } => (Rows::new(gpu, backward)?, all(hoods[b].group().len())),
-            Sets::Groups { members } => {
-                (Rows::new(gpu, &Pattern::from_rows(members.clone()))?, hoods[b].group().to_vec())
-            }
+        let rows = |pattern: &Pattern| {
+            Ok::<_, Error>((Rows::new(gpu, pattern)?, threads(pattern.columns.len(), pattern.rows())))
+        };
+        let ((to, to_threads), row_of) = match hoods[b].sets() {
+            Sets::Cells { backward, .. } => (rows(backward)?, all(hoods[b].group().len())),
+            Sets::Groups { members } => (rows(&Pattern::from_rows(members.clone()))?, hoods[b].group().to_vec()),
             Sets::Made(_) => return Err(not_held()),
         };
         let from = match hoods[a].sets() {
@@ -78,10 +91,12 @@ impl Pair {
         Ok(Some(Pair {
             forward: DeviceGraph::new(gpu, forward)?,
             to,
+            to_threads,
             row_of: gpu.send(&row_of)?,
             from,
             identity: gpu.send(&all(received.rows()))?,
             received: DeviceGraph::new(gpu, &received)?,
+            received_threads: threads(received.nnz(), received.rows()),
             offset,
         }))
     }
@@ -95,7 +110,7 @@ impl Pair {
             MUTUAL,
             "add_rows",
             (shares.cells, 1),
-            128,
+            self.to_threads,
             &graph.pointers,
             &graph.columns,
             &graph.weights,
@@ -115,7 +130,7 @@ impl Pair {
             MUTUAL,
             "add_rows",
             (shares.cells, 1),
-            128,
+            self.received_threads,
             &from.pointers,
             &from.columns,
             &targets.weights,

@@ -3,7 +3,6 @@
 
 use super::Resident;
 use super::gpu::{Buffer, DENSE, Gpu, SPARSE, launch};
-use crate::linalg::gemm;
 use crate::linalg::operator::Operator;
 use crate::linalg::scaled::Scale;
 use crate::{Context, Error, Result};
@@ -14,7 +13,7 @@ const DROPPED: u32 = u32::MAX;
 /// Blocks of rows that are transposed side by side.
 const BLOCKS: usize = 256;
 /// Rows made dense at a time for a Gram matrix.
-const ROWS: usize = 512;
+const ROWS: usize = 2048;
 /// Columns of a dense factor, or rows and columns of a tile, per block.
 const STRIP: usize = 32;
 const TILE: usize = 64;
@@ -167,7 +166,9 @@ impl<'a> Scaled<'a> {
             );
             gram(gpu, &tile, (rows, width), ROWS, &mut out)?;
         }
-        to_symmetric(gpu, &out, width)
+        let (blocks, side) = (width.div_ceil(32), width as u32);
+        launch!(gpu, DENSE, "mirror", (blocks, blocks), 256, &mut out, &side);
+        matrix(gpu.receive(&out, width * width)?, (width, width))
     }
 }
 
@@ -282,12 +283,6 @@ fn gram(gpu: &Gpu, a: &Buffer<f64>, (rows, width): (usize, usize), part: usize, 
     let (count, columns, of_part) = (rows as u32, width as u32, part as u32);
     launch!(gpu, DENSE, "gram", blocks, 256, a, &count, &columns, &of_part, out);
     Ok(())
-}
-
-fn to_symmetric(gpu: &Gpu, lower: &Buffer<f64>, size: usize) -> Result<Array2<f64>> {
-    let mut out = matrix(gpu.receive(lower, size * size)?, (size, size))?;
-    gemm::mirror(&mut out);
-    Ok(out)
 }
 
 fn matrix(values: Vec<f64>, (rows, columns): (usize, usize)) -> Result<Array2<f64>> {

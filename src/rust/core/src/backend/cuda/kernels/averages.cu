@@ -3,7 +3,7 @@
 
 // Adds the expression of the k neighbours of each cell of the tile. A block per cell; the genes of a neighbour differ, so
 // threads do not meet, and neighbours are added in their order.
-extern "C" __global__ void add_neighbours(const u64* pointers, const u32* columns, const float* values, const u32* neighbours, u32 k,
+extern "C" __global__ void __launch_bounds__(1024) add_neighbours(const u64* pointers, const u32* columns, const float* values, const u32* neighbours, u32 k,
                                           u32 first, const u32* slots, u32 stride, double* tile) {
     const u32 cell = blockIdx.x;
     const u32* mine = neighbours + (u64)(first + cell) * k;
@@ -31,7 +31,7 @@ __device__ double sum_of_weights(const double* weights, u64 count) {
 
 // Adds the expression of the neighbours of each cell that lie in the cells [species, species_end), each weighted by its share
 // of their weights (of 1, where they sum to less than `least`).
-extern "C" __global__ void add_weighted(const u64* pointers, const u32* columns, const float* values, const u64* edges,
+extern "C" __global__ void __launch_bounds__(1024) add_weighted(const u64* pointers, const u32* columns, const float* values, const u64* edges,
                                         const u32* neighbours, const double* weights, u32 species, u32 species_end, double least,
                                         u32 first, const u32* slots, u32 stride, double* tile) {
     __shared__ u64 range[2];

@@ -1,6 +1,8 @@
 // Products of dense f64 matrices, in tiles of 64 x 64: 256 threads, each 4 x 4 elements.
 #define TILE 64
 #define DEPTH 16
+// Element i of a thread's four: pairs, so that a warp reads 16 bytes of shared memory side by side.
+#define PLACE(thread, i) ((i) / 2 * 32 + (thread) * 2 + (i) % 2)
 
 // The lower triangle of A'A over a part of the rows of A (rows x width); blockIdx.x counts pairs of tiles, blockIdx.y parts of
 // `part` rows. Each part has its own width x width result, to which is added.
@@ -21,12 +23,24 @@ extern "C" __global__ void __launch_bounds__(256) gram(const double* a, u32 rows
         __syncthreads();
         for (u32 r = 0; r < DEPTH; r++)
             for (u32 i = 0; i < 4; i++)
-                for (u32 j = 0; j < 4; j++) sums[i][j] = fma(left[r][ty * 4 + i], right[r][tx * 4 + j], sums[i][j]);
+                for (u32 j = 0; j < 4; j++) sums[i][j] = fma(left[r][PLACE(ty, i)], right[r][PLACE(tx, j)], sums[i][j]);
         __syncthreads();
     }
     for (u32 i = 0; i < 4; i++)
         for (u32 j = 0; j < 4; j++) {
-            const u32 row = ti * TILE + ty * 4 + i, column = tj * TILE + tx * 4 + j;
+            const u32 row = ti * TILE + PLACE(ty, i), column = tj * TILE + PLACE(tx, j);
             if (row < width && column < width) result[(u64)row * width + column] += sums[i][j];
         }
+}
+
+// The upper triangle from the lower one, in tiles of 32 x 32 by 256 threads.
+extern "C" __global__ void __launch_bounds__(256) mirror(double* a, u32 size) {
+    __shared__ double tile[32][33];
+    const u32 row = blockIdx.y * 32, column = blockIdx.x * 32, x = threadIdx.x % 32, y = threadIdx.x / 32;
+    if (column > row) return;
+    for (u32 r = y; r < 32; r += 8)
+        if (row + r < size && column + x < size) tile[r][x] = a[(u64)(row + r) * size + column + x];
+    __syncthreads();
+    for (u32 r = y; r < 32; r += 8)
+        if (column + r < row + x && row + x < size) a[(u64)(column + r) * size + row + x] = tile[x][r];
 }

@@ -51,3 +51,10 @@ extern "C" __global__ void breadth_first(const u64* pointers, const u32* neighbo
     }
     if (lane == 0) lengths[at] = length;
 }
+
+// The rows of the queues, one behind the other. A block per cell.
+extern "C" __global__ void pack_rows(const u32* queues, u32 capacity, const u64* starts, u32* out) {
+    const u64 first = starts[blockIdx.x], length = starts[blockIdx.x + 1] - first;
+    const u32* row = queues + (u64)blockIdx.x * capacity;
+    for (u64 at = threadIdx.x; at < length; at += blockDim.x) out[first + at] = row[at];
+}

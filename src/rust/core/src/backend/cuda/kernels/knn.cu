@@ -3,9 +3,13 @@
 #define COSINE 0
 #define CORRELATION 1
 #define EUCLIDEAN 2
+// Queries and rows of a tile of scores; coordinates that are multiplied between two barriers (rows are padded to a multiple).
 #define QUERIES 64
-#define ROWS 64
-#define DEPTH 16
+#define ROWS 128
+#define DEPTH 8
+// Distance of two coordinates of a part in shared memory: what two half-warps write lies in different banks.
+#define LEFT (QUERIES + 4)
+#define RIGHT (ROWS + 4)
 
 // Mean (under correlation, else 0) and sum of squares of the centred coordinates of each row, in the order of the CPU.
 extern "C" __global__ void row_moments(const float* x, u32 count, u32 d, u32 stride, u32 metric, double* means, double* squares) {
@@ -31,13 +35,15 @@ extern "C" __global__ void row_moments(const float* x, u32 count, u32 d, u32 str
     squares[i] = sum + tail;
 }
 
-// Rows as unit vectors (zero vectors stay zero), or under Euclid as (x - centre) * factor with half the square of each.
+// Rows as unit vectors (zero vectors stay zero), or under Euclid as (x - centre) * factor with half the square of each; zeros
+// from d to `padded`.
 extern "C" __global__ void scale_rows(const float* x, u32 count, u32 d, u32 stride, u32 metric, const double* means,
-                                      const double* squares, const double* centre, double factor, float* out, float* halves) {
+                                      const double* squares, const double* centre, double factor, u32 padded, float* out,
+                                      float* halves) {
     const u32 i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= count) return;
     const float* row = x + (u64)i * stride;
-    float* scaled = out + (u64)i * d;
+    float* scaled = out + (u64)i * padded;
     double half = 0.0;
     const double norm = sqrt(squares[i]);
     const double scale = metric == EUCLIDEAN ? factor : norm > 0.0 ? 1.0 / norm : 0.0;
@@ -46,6 +52,7 @@ extern "C" __global__ void scale_rows(const float* x, u32 count, u32 d, u32 stri
         scaled[c] = value;
         half += (double)value * (double)value;
     }
+    for (u32 c = d; c < padded; c++) scaled[c] = 0.0f;
     halves[i] = metric == EUCLIDEAN ? (float)(0.5 * half) : 0.0f;
 }
 
@@ -74,16 +81,33 @@ extern "C" __global__ void gather_rows(const float* x, const u32* order, u32 cou
     for (u32 c = threadIdx.x; c < d; c += blockDim.x) out[(u64)i * d + c] = x[(u64)order[i] * stride + c];
 }
 
-// A block scores 64 queries against ranges of rows, 64 at a time, and keeps for each query its `length` best. `pointers`: the
-// ranges of each block of queries, or of all alike. The lists start at minus infinity. 256 threads; each makes 4 x 4 scores of
-// a tile.
-extern "C" __global__ void __launch_bounds__(256) nearest(const float* queries, u32 n, const float* database, const float* halves,
-                                                          const u32* pointers, const u32* ranges, u32 per_block, u32 d, u32 length,
-                                                          float* list_scores, u32* list_rows) {
-    __shared__ float left[DEPTH][QUERIES + 4], right[DEPTH][ROWS + 4], tile[QUERIES][ROWS + 1];
-    const u32 first = blockIdx.x * QUERIES, thread = threadIdx.x, tx = thread % 16, ty = thread / 16;
-    const int lane = thread % 32, warp = thread / 32;
-    const u32 block = per_block ? blockIdx.x : 0;
+// Four coordinates of a row, zeros where there is no such row.
+__device__ __forceinline__ float4 quad(const float* rows, u32 row, u32 end, u32 padded, u32 c) {
+    const float4 zeros = {0.0f, 0.0f, 0.0f, 0.0f};
+    return row < end ? *(const float4*)(rows + (u64)row * padded + c) : zeros;
+}
+
+__device__ __forceinline__ void put(float* tile, u32 stride, u32 c, u32 row, float4 x) {
+    tile[c * stride + row] = x.x, tile[(c + 1) * stride + row] = x.y;
+    tile[(c + 2) * stride + row] = x.z, tile[(c + 3) * stride + row] = x.w;
+}
+
+// A block scores 64 queries against ranges of rows, 128 at a time, and keeps for each query its `length` best. `pointers`: the
+// ranges of each block of queries, or of all alike. What is left of a list stays minus infinity. 128 threads; each makes 8 x 8 scores of
+// a tile: of queries 4 y + (0..3) and 32 more, and of rows 4 x + (0..3) and 64 more, so that a warp reads 16 bytes of shared
+// memory side by side. What comes next is on its way from memory while a part is multiplied.
+extern "C" __global__ void __launch_bounds__(128, 4) nearest(const float* queries, u32 n, const float* database, const float* halves,
+                                                             const u32* pointers, const u32* ranges, u32 per_block, u32 padded,
+                                                             u32 length, float* list_scores, u32* list_rows) {
+    // Two parts of coordinates; then half of the scores.
+    __shared__ __align__(16) float memory[32 * RIGHT];
+    __shared__ float least[QUERIES];
+    const u32 first = blockIdx.x * QUERIES, thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
+    const u32 x = 4 * (thread % 8 + 8 * (warp % 2)), y = 4 * (lane / 8 + 4 * (warp / 2));
+    const u32 own = thread / 2, c = 4 * (thread % 2), block = per_block ? blockIdx.x : 0;
+    float *left = memory, *right = memory + 2 * DEPTH * LEFT;
+    for (u64 at = (u64)first * length + thread; at < (u64)min(n, first + QUERIES) * length; at += 128) list_scores[at] = -INFINITE;
+    if (thread < QUERIES) least[thread] = -INFINITE;
     u32 range = pointers[block], base = 0, m = 0;
     // The tiles of all ranges, one after the other.
     for (;;) {
@@ -91,41 +115,63 @@ extern "C" __global__ void __launch_bounds__(256) nearest(const float* queries, 
             if (range == pointers[block + 1]) break;
             base = ranges[2 * range], m = ranges[2 * range + 1], range++;
         }
-        float sums[4][4] = {{0, 0, 0, 0}, {0, 0, 0, 0}, {0, 0, 0, 0}, {0, 0, 0, 0}};
-        for (u32 depth = 0; depth < d; depth += DEPTH) {
-            for (u32 at = thread; at < QUERIES * DEPTH; at += 256) {
-                const u32 row = at / DEPTH, c = at % DEPTH;
-                const int inside = depth + c < d;
-                left[c][row] = inside && first + row < n ? queries[(u64)(first + row) * d + depth + c] : 0.0f;
-                right[c][row] = inside && base + row < m ? database[(u64)(base + row) * d + depth + c] : 0.0f;
-            }
+        float sums[8][8];
+        for (u32 i = 0; i < 8; i++)
+            for (u32 j = 0; j < 8; j++) sums[i][j] = 0.0f;
+        float4 query = quad(queries, first + own, n, padded, c), one = quad(database, base + own, m, padded, c);
+        float4 other = quad(database, base + 64 + own, m, padded, c);
+        for (u32 depth = 0, part = 0; depth < padded; depth += DEPTH, part ^= 1) {
+            float *a = left + part * DEPTH * LEFT, *b = right + part * DEPTH * RIGHT;
+            put(a, LEFT, c, own, query), put(b, RIGHT, c, own, one), put(b, RIGHT, c, 64 + own, other);
             __syncthreads();
-            for (u32 c = 0; c < DEPTH; c++) {
-                float a[4], b[4];
-                for (u32 i = 0; i < 4; i++) a[i] = left[c][ty * 4 + i], b[i] = right[c][tx * 4 + i];
-                for (u32 i = 0; i < 4; i++)
-                    for (u32 j = 0; j < 4; j++) sums[i][j] = fmaf(a[i], b[j], sums[i][j]);
+            if (depth + DEPTH < padded) {
+                query = quad(queries, first + own, n, padded, depth + DEPTH + c);
+                one = quad(database, base + own, m, padded, depth + DEPTH + c);
+                other = quad(database, base + 64 + own, m, padded, depth + DEPTH + c);
             }
-            __syncthreads();
+#pragma unroll
+            for (u32 k = 0; k < DEPTH; k++) {
+                const float4 p = *(const float4*)(a + k * LEFT + y), q = *(const float4*)(a + k * LEFT + 32 + y);
+                const float4 r = *(const float4*)(b + k * RIGHT + x), s = *(const float4*)(b + k * RIGHT + 64 + x);
+                const float u[8] = {p.x, p.y, p.z, p.w, q.x, q.y, q.z, q.w}, v[8] = {r.x, r.y, r.z, r.w, s.x, s.y, s.z, s.w};
+                for (u32 i = 0; i < 8; i++)
+                    for (u32 j = 0; j < 8; j++) sums[i][j] = fmaf(u[i], v[j], sums[i][j]);
+            }
         }
-        for (u32 i = 0; i < 4; i++)
-            for (u32 j = 0; j < 4; j++) {
-                const u32 row = base + tx * 4 + j;
-                tile[ty * 4 + i][tx * 4 + j] = row < m ? sums[i][j] - halves[row] : -INFINITE;
-            }
-        __syncthreads();
-        for (u32 q = warp; q < QUERIES && first + q < n; q += 8) {
-            float* scores = list_scores + (u64)(first + q) * length;
-            u32* rows = list_rows + (u64)(first + q) * length;
-            for (u32 half = 0; half < ROWS; half += 32) {
-                const float score = tile[q][half + lane];
-                u32 better = __ballot_sync(ALL, score > scores[length - 1]);
-                while (better) {
-                    const int next = __ffs(better) - 1;
-                    better &= better - 1;
-                    const float candidate = __shfl_sync(ALL, score, next);
-                    if (candidate > scores[length - 1]) insert(candidate, base + half + next, scores, rows, length, lane);
+        for (u32 j = 0; j < 8; j++) {
+            const u32 row = base + x + j % 4 + j / 4 * 64;
+            const float less = row < m ? halves[row] : INFINITE;
+            for (u32 i = 0; i < 8; i++) sums[i][j] -= less;
+        }
+#pragma unroll
+        for (u32 half = 0; half < 2; half++) {
+            __syncthreads();
+            for (u32 i = 0; i < 4; i++)
+                for (u32 j = 0; j < 8; j += 4) {
+                    const float* from = sums[4 * half + i] + j;
+                    const float4 scores = {from[0], from[1], from[2], from[3]};
+                    *(float4*)(memory + (y + i) * RIGHT + x + j / 4 * 64) = scores;
                 }
+            __syncthreads();
+            for (u32 q = warp; q < 32 && first + 32 * half + q < n; q += 4) {
+                const u64 list = (u64)(first + 32 * half + q) * length;
+                float bound = least[32 * half + q], most = -INFINITE;
+                for (u32 start = 0; start < ROWS; start += 32) most = fmaxf(most, memory[q * RIGHT + start + lane]);
+                if (!__ballot_sync(ALL, most > bound)) continue;
+                for (u32 start = 0; start < ROWS; start += 32) {
+                    const float score = memory[q * RIGHT + start + lane];
+                    u32 better = __ballot_sync(ALL, score > bound);
+                    while (better) {
+                        const int next = __ffs(better) - 1;
+                        better &= better - 1;
+                        const float candidate = __shfl_sync(ALL, score, next);
+                        if (candidate > bound) {
+                            insert(candidate, base + start + next, list_scores + list, list_rows + list, length, lane);
+                            bound = list_scores[list + length - 1];
+                        }
+                    }
+                }
+                if (lane == 0) least[32 * half + q] = bound;
             }
         }
         __syncthreads();

@@ -3,17 +3,28 @@
 #define TIE 1e9
 
 // Adds rows of targets, in the order of a cell's entries: out[cell][offset + target] += weight of the entry, or of the target
-// where entries have none. A block per cell; the targets of a row differ, so threads do not meet.
-extern "C" __global__ void add_rows(const u64* pointers, const u32* entries, const double* weights, u32 weighted, const u32* row_of,
+// where entries have none. A block per cell, of at least a warp: as many threads as a row has targets. The targets of a row differ,
+// so threads do not meet.
+extern "C" __global__ void __launch_bounds__(1024) add_rows(const u64* pointers, const u32* entries, const double* weights, u32 weighted, const u32* row_of,
                                     const u64* target_pointers, const u32* targets, const double* target_weights, u32 first, u32 offset,
                                     u32 stride, double* out) {
+    // Where the targets of the next entries are, found side by side.
+    __shared__ u64 starts[32], ends[32];
     double* mine = out + (u64)blockIdx.x * stride + offset;
     const u32 row = first + blockIdx.x;
-    for (u64 entry = pointers[row]; entry < pointers[row + 1]; entry++) {
-        const u32 from = row_of[entries[entry]];
-        for (u64 at = target_pointers[from] + threadIdx.x; at < target_pointers[from + 1]; at += blockDim.x)
-            mine[targets[at]] += weighted ? weights[entry] : target_weights[at];
+    const u64 end = pointers[row + 1];
+    for (u64 base = pointers[row]; base < end; base += 32) {
+        if (threadIdx.x < 32 && base + threadIdx.x < end) {
+            const u32 from = row_of[entries[base + threadIdx.x]];
+            starts[threadIdx.x] = target_pointers[from], ends[threadIdx.x] = target_pointers[from + 1];
+        }
         __syncthreads();
+        for (u32 i = 0; i < 32 && base + i < end; i++) {
+            const double weight = weighted ? weights[base + i] : 0.0;
+            for (u64 at = starts[i] + threadIdx.x; at < ends[i]; at += blockDim.x)
+                mine[targets[at]] += weighted ? weight : target_weights[at];
+            __syncthreads();
+        }
     }
 }
 
@@ -65,19 +76,27 @@ extern "C" __global__ void row_statistics(const float* latent, u32 cells, u32 wi
     inverses[cell] = squares > 0.0 ? 1.0 / sqrt(squares) : 0.0;
 }
 
+// Coordinates of a cell that its block holds; those beyond are computed where they are needed.
+#define HELD 1024u
+
 // Pearson correlation of each cell with each of its partners. A block per cell, a warp per partner.
 extern "C" __global__ void correlate(const float* latent, u32 width, const double* means, const double* inverses, u32 first,
                                      const u64* pointers, const u32* partners, double* correlations) {
     const u32 cell = first + blockIdx.x, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     const float* x = latent + (u64)cell * width;
     const double mean = means[cell], inverse = inverses[cell];
+    __shared__ double held[HELD];
+    for (u32 c = threadIdx.x; c < min(width, HELD); c += blockDim.x) held[c] = ((double)x[c] - mean) * inverse;
+    __syncthreads();
     for (u64 at = pointers[blockIdx.x] + warp; at < pointers[blockIdx.x + 1]; at += blockDim.x / 32) {
         const u32 other = partners[at];
         const float* y = latent + (u64)other * width;
         const double other_mean = means[other], other_inverse = inverses[other];
         double sum = 0.0;
-        for (u32 c = lane; c < width; c += 32)
-            sum = fma(((double)x[c] - mean) * inverse, ((double)y[c] - other_mean) * other_inverse, sum);
+        for (u32 c = lane; c < width; c += 32) {
+            const double own = c < HELD ? held[c] : ((double)x[c] - mean) * inverse;
+            sum = fma(own, ((double)y[c] - other_mean) * other_inverse, sum);
+        }
         sum = warp_sum(sum);
         if (lane == 0) correlations[at] = sum;
     }

@@ -2,7 +2,8 @@
 #'
 #' The processor, and an NVIDIA GPU if there is one that can be used by `backend = "cuda"`. A GPU needs compute
 #' capability 7.0, 1 GiB of memory, a driver for CUDA 12.0 or later, and NVRTC 12 or 13, CUDA's run-time compiler
-#' (`libnvrtc.so.12` or `.13`, no newer than the driver), where the system finds shared libraries. Nothing of CUDA is needed to install the package.
+#' (`libnvrtc.so.12` or `.13`, no newer than the driver), where the system finds shared libraries. Nothing of CUDA is
+#' needed to install the package.
 #'
 #' @return A data frame with one row per device: `device`, `available`, `reason` (why not, or what it is) and `memory`
 #'   (bytes, `NA` if unknown).

@@ -178,7 +178,14 @@ impl<'q> Best<'q> {
 
     fn measure(&mut self) {
         let pending = std::mem::take(&mut self.pending);
-        pending.iter().for_each(|&(_, row)| self.take_in(row));
+        vectorised(
+            #[inline(always)]
+            || {
+                for &(_, row) in &pending {
+                    self.take_in(row);
+                }
+            },
+        );
         keep_nearest(&mut self.measured, self.k);
         self.pending = pending;
         self.pending.clear();
@@ -212,6 +219,8 @@ pub(super) fn finish(mut best: Vec<Best>) -> Vec<Vec<(f64, u32)>> {
     );
     let nearest = |mut best: Best| {
         keep_nearest(&mut best.measured, best.k);
+        // Room for all that were measured is many times what is kept.
+        best.measured.shrink_to_fit();
         best.measured
     };
     best.into_iter().map(nearest).collect()

@@ -87,30 +87,60 @@ pub(super) struct Traffic {
 
 /// A GPU with one stream.
 pub(super) struct Gpu {
+    /// The pool that memory comes from, where the device has one. Trimmed (dropped) while there is a context.
+    pool: Option<Pool>,
     stream: Arc<CudaStream>,
     modules: Mutex<HashMap<&'static str, Arc<CudaModule>>>,
     compiler: Arc<Nvrtc>,
     /// Buffers of large copies, made by the first one.
     staging: Mutex<Option<Staging>>,
-    /// The pool that memory comes from, where the device has one.
-    pool: Option<sys::CUmemoryPool>,
     capability: i32,
     name: String,
     traffic: Traffic,
 }
 
-// SAFETY: the pool is the device's own, which the driver lets all threads use and which lasts as long as the process.
-unsafe impl Send for Gpu {}
-// SAFETY: as above.
-unsafe impl Sync for Gpu {}
+/// The memory pool of the device, told to keep what is freed until it is trimmed: to ask the system for memory anew costs
+/// milliseconds per gigabyte.
+struct Pool(sys::CUmemoryPool);
 
-impl Drop for Gpu {
+// SAFETY: the pool is the device's own, which the driver lets all threads use and which lasts as long as the process.
+unsafe impl Send for Pool {}
+// SAFETY: as above.
+unsafe impl Sync for Pool {}
+
+impl Pool {
+    /// That of a device, where it has one.
+    fn of(context: &Arc<CudaContext>) -> Result<Option<Pool>> {
+        let known = |error: DriverError| failed("preparing the memory of the GPU", &error);
+        if context.attribute(POOLS).map_err(known)? == 0 {
+            return Ok(None);
+        }
+        let (mut pool, mut all) = (std::ptr::null_mut(), u64::MAX);
+        // SAFETY: the device is open; the attribute is a 64-bit number.
+        unsafe {
+            sys::cuDeviceGetDefaultMemPool(&raw mut pool, context.cu_device()).result().map_err(known)?;
+            sys::cuMemPoolSetAttribute(pool, RELEASE_THRESHOLD, (&raw mut all).cast()).result().map_err(known)?;
+        }
+        Ok(Some(Pool(pool)))
+    }
+
+    /// Bytes that are kept and not used.
+    fn kept(&self) -> std::result::Result<usize, DriverError> {
+        let of = |attribute| {
+            let mut bytes = 0u64;
+            // SAFETY: the attributes asked for are 64-bit numbers.
+            let status = unsafe { sys::cuMemPoolGetAttribute(self.0, attribute, (&raw mut bytes).cast()) };
+            status.result().map(|()| bytes as usize)
+        };
+        Ok(of(RESERVED)?.saturating_sub(of(USED)?))
+    }
+}
+
+impl Drop for Pool {
     /// Gives kept memory back to the system: what is left goes with the context.
     fn drop(&mut self) {
-        if let Some(pool) = self.pool {
-            // SAFETY: the pool is that of the device.
-            let _ = unsafe { sys::cuMemPoolTrimTo(pool, 0) };
-        }
+        // SAFETY: the pool is that of the device.
+        let _ = unsafe { sys::cuMemPoolTrimTo(self.0, 0) };
     }
 }
 
@@ -144,9 +174,9 @@ impl Gpu {
         }
         let compiler = Nvrtc::open(version / 1000, capability)?;
         let stream = context.new_stream().map_err(|error| failed("opening a stream", &error))?;
-        let pool = kept_pool(&context)?;
+        let pool = Pool::of(&context)?;
         let (modules, staging, traffic) = (Mutex::default(), Mutex::default(), Traffic::default());
-        Ok(Gpu { stream, modules, compiler, staging, pool, capability, name, traffic })
+        Ok(Gpu { pool, stream, modules, compiler, staging, capability, name, traffic })
     }
 
     fn context(&self) -> &Arc<CudaContext> {
@@ -182,14 +212,7 @@ impl Gpu {
     fn free(&self) -> Result<usize> {
         let known = |error: DriverError| failed("asking for free memory", &error);
         let (free, _) = self.context().mem_get_info().map_err(known)?;
-        let Some(pool) = self.pool else { return Ok(free) };
-        let of = |attribute| {
-            let mut bytes = 0u64;
-            // SAFETY: the attributes asked for are 64-bit numbers.
-            let status = unsafe { sys::cuMemPoolGetAttribute(pool, attribute, (&raw mut bytes).cast()) };
-            status.result().map(|()| bytes as usize).map_err(known)
-        };
-        Ok(free + of(RESERVED)?.saturating_sub(of(USED)?))
+        Ok(free + self.pool.as_ref().map_or(Ok(0), Pool::kept).map_err(known)?)
     }
 
     /// How many of `items` that take `bytes` each to work on at a time: at most half of the free memory.
@@ -354,22 +377,6 @@ macro_rules! launch {
     }};
 }
 pub(super) use launch;
-
-/// The memory pool of the device, told to keep what is freed until it is trimmed: to ask the system for memory anew costs
-/// milliseconds per gigabyte.
-fn kept_pool(context: &Arc<CudaContext>) -> Result<Option<sys::CUmemoryPool>> {
-    let known = |error: DriverError| failed("preparing the memory of the GPU", &error);
-    if context.attribute(POOLS).map_err(known)? == 0 {
-        return Ok(None);
-    }
-    let (mut pool, mut all) = (std::ptr::null_mut(), u64::MAX);
-    // SAFETY: the device is open; the attribute is a 64-bit number.
-    unsafe {
-        sys::cuDeviceGetDefaultMemPool(&raw mut pool, context.cu_device()).result().map_err(known)?;
-        sys::cuMemPoolSetAttribute(pool, RELEASE_THRESHOLD, (&raw mut all).cast()).result().map_err(known)?;
-    }
-    Ok(Some(pool))
-}
 
 fn driver_version() -> Result<i32> {
     let mut version = 0;

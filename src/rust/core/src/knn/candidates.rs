@@ -198,9 +198,9 @@ impl<'q> Best<'q> {
     }
 }
 
-/// The k nearest of every query, in order. Rows are measured in their own order, each for all queries that hold it: where many hold
+/// The k nearest of every query, in order, query by query. Rows are measured in their own order, each for all queries that hold it: where many hold
 /// the same, it comes from memory once.
-pub(super) fn finish(mut best: Vec<Best>) -> Vec<Vec<(f64, u32)>> {
+pub(super) fn finish(mut best: Vec<Best>) -> Vec<(f64, u32)> {
     let mut pairs = Vec::new();
     for (at, best) in best.iter_mut().enumerate() {
         if best.pending.len() > best.held {
@@ -219,11 +219,9 @@ pub(super) fn finish(mut best: Vec<Best>) -> Vec<Vec<(f64, u32)>> {
     );
     let nearest = |mut best: Best| {
         keep_nearest(&mut best.measured, best.k);
-        // Room for all that were measured is many times what is kept.
-        best.measured.shrink_to_fit();
         best.measured
     };
-    best.into_iter().map(nearest).collect()
+    best.into_iter().flat_map(nearest).collect()
 }
 
 /// Sorts by distance, then index, and keeps the first `k`.

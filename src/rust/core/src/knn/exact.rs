@@ -49,7 +49,7 @@ pub(super) fn search_block<'q>(
         score(&block, rows, database.halves.get(first..first + width), d, scores, width);
         scan(&mut best, scores, first);
     }
-    Ok(finish(best).concat())
+    Ok(finish(best))
 }
 
 /// The `k` nearest rows of `points` for each of them, itself among them.
@@ -114,7 +114,7 @@ impl<'q> Side<'q> {
 
     fn finish(self) -> Result<Neighbours> {
         let of_block = |best: Mutex<Vec<Best>>| -> Vec<(f64, u32)> {
-            finish(best.into_inner().unwrap_or_else(PoisonError::into_inner)).concat()
+            finish(best.into_inner().unwrap_or_else(PoisonError::into_inner))
         };
         let found: Vec<Vec<(f64, u32)>> = self.best.into_par_iter().map(of_block).collect();
         Ok(Neighbours::from_pairs(self.k, found.into_iter().flatten()))

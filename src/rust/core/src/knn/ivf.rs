@@ -99,13 +99,13 @@ pub(super) fn search(
     let lists = Lists::new(database, queries, seed, ctx)?;
     let probes = lists.at_most(probes)?;
     let order = lists.order_of(queries, ctx)?;
-    let blocks: Vec<Vec<Vec<(f64, u32)>>> =
+    let blocks: Vec<Vec<(f64, u32)>> =
         order.par_chunks(QUERIES).map(|chosen| lists.search(queries, chosen, k, probes, ctx)).collect::<Result<_>>()?;
-    let mut rows = vec![Vec::new(); queries.count()];
-    for (i, found) in order.into_iter().zip(blocks.into_iter().flatten()) {
+    let mut rows: Vec<&[(f64, u32)]> = vec![&[]; queries.count()];
+    for (i, found) in order.into_iter().zip(blocks.iter().flat_map(|block| block.chunks(k))) {
         rows[i] = found;
     }
-    Ok(Neighbours::from_pairs(k, rows.into_iter().flatten()))
+    Ok(Neighbours::from_pairs(k, rows.into_iter().flatten().copied()))
 }
 
 /// The same search for a backend that scores ranges of rows: a block of queries goes through all lists that any of its queries
@@ -208,7 +208,7 @@ impl<'a> Lists<'a> {
         Ok(Lists { database, order, offsets, centroids })
     }
 
-    /// The `k` nearest of each of the `chosen` queries.
+    /// The `k` nearest of each of the `chosen` queries, query by query.
     fn search<'q>(
         &self,
         queries: &'q Points<'q>,
@@ -216,7 +216,7 @@ impl<'a> Lists<'a> {
         k: usize,
         probes: usize,
         ctx: &Context,
-    ) -> Result<Vec<Vec<(f64, u32)>>>
+    ) -> Result<Vec<(f64, u32)>>
     where
         'a: 'q,
     {

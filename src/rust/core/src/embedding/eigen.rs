@@ -57,7 +57,7 @@ pub(super) fn leading(
                 normalise(&mut next);
             }
         }
-        let Eigen { values, vectors } = full(projected.view(), size, ctx)?;
+        let Eigen { values, vectors } = full(projected.clone(), size, seed, ctx)?;
         let off = |i: usize| (residual * vectors[[size - 1, i]]).abs();
         let converged = (0..count).all(|i| off(i) <= TOLERANCE * values[0].abs());
         if converged || restarts == RESTARTS || size < BASIS {

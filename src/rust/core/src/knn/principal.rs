@@ -39,6 +39,6 @@ pub(super) fn directions(
         }
     }
     gemm::mirror(&mut moments);
-    let leading = eigen::leading(moments.view(), count, seed, ctx)?;
+    let leading = eigen::leading(moments, count, seed, ctx)?;
     Ok(leading.vectors.columns().into_iter().flatten().map(|&x| x as f32).collect())
 }

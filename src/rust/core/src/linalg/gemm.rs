@@ -2,9 +2,36 @@
 
 use crate::{Error, Result};
 use faer::linalg::matmul::matmul;
+use faer::traits::RealField;
 use faer::{Accum, MatMut, MatRef, Par};
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, NdFloat};
 use rayon::prelude::*;
+
+/// A number of single or double precision.
+pub trait Real: NdFloat + RealField {
+    /// The nearest one of this precision.
+    fn nearest(x: f64) -> Self;
+    /// The same number in double precision.
+    fn double(self) -> f64;
+}
+
+impl Real for f32 {
+    fn nearest(x: f64) -> Self {
+        x as f32
+    }
+    fn double(self) -> f64 {
+        f64::from(self)
+    }
+}
+
+impl Real for f64 {
+    fn nearest(x: f64) -> Self {
+        x
+    }
+    fn double(self) -> f64 {
+        self
+    }
+}
 
 /// Most rows of the result that one task computes.
 const ROWS: usize = 128;
@@ -18,7 +45,7 @@ fn rows_per_task(rows: usize) -> usize {
 ///
 /// # Errors
 /// [`Error::Shape`] when neither rows nor columns are contiguous.
-pub fn view<'a>(a: ArrayView2<'a, f64>) -> Result<MatRef<'a, f64>> {
+pub fn view<'a, T: Real>(a: ArrayView2<'a, T>) -> Result<MatRef<'a, T>> {
     let (rows, columns) = a.dim();
     if let Some(slice) = a.to_slice() {
         return Ok(MatRef::from_row_major_slice(slice, rows, columns));
@@ -33,9 +60,9 @@ pub fn view<'a>(a: ArrayView2<'a, f64>) -> Result<MatRef<'a, f64>> {
 ///
 /// # Errors
 /// [`Error::Shape`] when the sizes do not fit.
-pub fn product(a: ArrayView2<f64>, b: ArrayView2<f64>) -> Result<Array2<f64>> {
+pub fn product<T: Real>(a: ArrayView2<T>, b: ArrayView2<T>) -> Result<Array2<T>> {
     let mut out = Array2::zeros((a.nrows(), b.ncols()));
-    accumulate(&mut out, 1.0, a, b)?;
+    multiply(&mut out, Accum::Replace, T::one(), a, b)?;
     Ok(out)
 }
 
@@ -43,7 +70,12 @@ pub fn product(a: ArrayView2<f64>, b: ArrayView2<f64>) -> Result<Array2<f64>> {
 ///
 /// # Errors
 /// [`Error::Shape`] when the sizes do not fit.
-pub fn accumulate(out: &mut Array2<f64>, alpha: f64, a: ArrayView2<f64>, b: ArrayView2<f64>) -> Result<()> {
+pub fn accumulate<T: Real>(out: &mut Array2<T>, alpha: T, a: ArrayView2<T>, b: ArrayView2<T>) -> Result<()> {
+    multiply(out, Accum::Add, alpha, a, b)
+}
+
+/// `out = alpha a b`, or adds to it.
+fn multiply<T: Real>(out: &mut Array2<T>, how: Accum, alpha: T, a: ArrayView2<T>, b: ArrayView2<T>) -> Result<()> {
     let columns = b.ncols();
     if a.ncols() != b.nrows() || out.dim() != (a.nrows(), columns) {
         let found = format!("{:?} times {:?} into {:?}", a.dim(), b.dim(), out.dim());
@@ -55,7 +87,7 @@ pub fn accumulate(out: &mut Array2<f64>, alpha: f64, a: ArrayView2<f64>, b: Arra
     let (a, b) = (view(a)?, view(b)?);
     row_blocks(out, rows_per_task(a.nrows()))?.for_each(|(start, rows, block)| {
         let block = MatMut::from_row_major_slice_mut(block, rows, columns);
-        matmul(block, Accum::Add, a.subrows(start, rows), b, alpha, Par::Seq);
+        matmul(block, how, a.subrows(start, rows), b, alpha, Par::Seq);
     });
     Ok(())
 }
@@ -81,10 +113,10 @@ pub fn accumulate_gram(out: &mut Array2<f64>, a: ArrayView2<f64>) -> Result<()> 
 }
 
 /// Blocks of at most `rows` rows of `out`: first row, number of rows, values.
-pub fn row_blocks(
-    out: &mut Array2<f64>,
+pub fn row_blocks<T: Real>(
+    out: &mut Array2<T>,
     rows: usize,
-) -> Result<impl IndexedParallelIterator<Item = (usize, usize, &mut [f64])>> {
+) -> Result<impl IndexedParallelIterator<Item = (usize, usize, &mut [T])>> {
     let columns = out.ncols().max(1);
     let values = out.as_slice_mut().ok_or_else(|| Error::shape("row blocks", "contiguous rows", "a strided view"))?;
     Ok(values

@@ -2,7 +2,7 @@
 //! through dense products, and the rest from entry to entry; centring is taken out of the sums at the end.
 
 use super::gemm;
-use super::scaled::Scaled;
+use super::scaled::{GENES, Ordered, Scaled};
 use crate::Result;
 use crate::simd::vectorised;
 use ndarray::Array2;
@@ -80,43 +80,29 @@ impl Entries {
 }
 
 impl Scaled<'_> {
-    /// Entries gene by gene: pointers, cells, values.
-    fn by_gene(&self) -> (Vec<usize>, Vec<u32>, Vec<f64>) {
-        let mut pointers = vec![0; self.genes() + 1];
-        (0..self.cells()).for_each(|i| self.each(i, |j, _| pointers[j + 1] += 1));
-        (0..self.genes()).for_each(|j| pointers[j + 1] += pointers[j]);
-        let mut next = pointers.clone();
-        let (mut cells, mut values) = (vec![0; pointers[self.genes()]], vec![0.0; pointers[self.genes()]]);
-        for i in 0..self.cells() {
-            self.each(i, |j, x| {
-                (cells[next[j]], values[next[j]]) = (i as u32, x);
-                next[j] += 1;
-            });
-        }
-        (pointers, cells, values)
-    }
-
     /// cells × cells: genes that many cells express go through dense tiles, the others from entry to entry.
     pub(super) fn gram_of_cells(&self) -> Result<Array2<f64>> {
         let n = self.cells();
-        let mut out = Array2::zeros((n, n));
-        let (pointers, cells, values) = self.by_gene();
-        let of = |j: usize| pointers[j]..pointers[j + 1];
+        let by_gene = self.by_gene();
+        let of = |j: usize| by_gene[j / GENES].of(j % GENES);
         let is_dense = |j: usize| of(j).len() as f64 >= DENSE_SHARE * n as f64;
         let dense: Vec<usize> = (0..self.genes()).filter(|&j| is_dense(j)).collect();
+        let mut out = Array2::zeros((n, n));
         for genes in dense.chunks(TILE) {
             self.check()?;
-            let mut tile = Array2::zeros((n, genes.len()));
-            for (column, &j) in genes.iter().enumerate() {
-                of(j).for_each(|entry| tile[[cells[entry] as usize, column]] = values[entry]);
-            }
-            gemm::accumulate_gram(&mut out, tile.view())?;
+            // Transposed: rows are genes.
+            let mut tile = Array2::zeros((genes.len(), n));
+            gemm::row_blocks(&mut tile, 1)?.for_each(|(row, _, values)| {
+                let j = genes[row];
+                of(j).iter().for_each(|&(cell, x)| values[cell as usize] = self.value(j, x));
+            });
+            gemm::accumulate_gram(&mut out, tile.t())?;
         }
-        let sparse: Vec<Range<usize>> = (0..self.genes()).map(|j| if is_dense(j) { 0..0 } else { of(j) }).collect();
+        let sparse: Vec<&[(u32, f32)]> = (0..self.genes()).map(|j| if is_dense(j) { &[] } else { of(j) }).collect();
         gemm::row_blocks(&mut out, 16)?.for_each(|(start, _, block)| {
             vectorised(
                 #[inline(always)]
-                || self.add_sparse_products(start, &sparse, &cells, &values, block),
+                || self.add_sparse_products(start, &sparse, block),
             );
         });
         let shift: Vec<f64> = (0..n).into_par_iter().map(|i| self.dot_centre(i)).collect();
@@ -130,28 +116,30 @@ impl Scaled<'_> {
         Ok(out)
     }
 
-    /// Adds the products of cells from `start` on with all cells up to themselves, over genes whose entries (`cells`,
-    /// `values`) are given as ranges.
+    /// All entries, [`GENES`] genes at a time.
+    fn by_gene(&self) -> Vec<Ordered> {
+        let of_genes = |start: usize| {
+            let mut ordered = Ordered::default();
+            self.put_in_order(start..(start + GENES).min(self.genes()), 0..self.cells(), &mut ordered);
+            ordered.kept()
+        };
+        (0..self.genes().div_ceil(GENES)).into_par_iter().map(|i| of_genes(i * GENES)).collect()
+    }
+
+    /// Adds the products of cells from `start` on with all cells up to themselves, over genes with these entries.
     #[inline(always)]
-    fn add_sparse_products(
-        &self,
-        start: usize,
-        genes: &[Range<usize>],
-        cells: &[u32],
-        values: &[f64],
-        out: &mut [f64],
-    ) {
+    fn add_sparse_products(&self, start: usize, genes: &[&[(u32, f32)]], out: &mut [f64]) {
         let n = self.cells();
         for (i, sums) in (start..).zip(out.chunks_mut(n)) {
             self.each(
                 i,
                 #[inline(always)]
                 |j, x| {
-                    let entries = genes[j].clone();
-                    let cells = &cells[entries.clone()];
-                    let upto = cells.partition_point(|&cell| cell as usize <= i);
-                    for (&cell, value) in cells[..upto].iter().zip(&values[entries]) {
-                        sums[cell as usize] += x * value;
+                    let upto = genes[j].partition_point(|&(cell, _)| cell as usize <= i);
+                    let (factor, base) = self.factor_and_base(j);
+                    let (factor, base) = (x * factor, x * base);
+                    for &(cell, y) in &genes[j][..upto] {
+                        sums[cell as usize] += factor * f64::from(y) - base;
                     }
                 },
             );

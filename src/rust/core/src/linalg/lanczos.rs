@@ -4,16 +4,20 @@
 //! the randomized one its approximations.
 
 use super::eigen::{self, Eigen};
-use super::{gemm, qr};
+use super::gemm::{self, Real};
+use super::qr;
 use crate::rng::Rng;
 use crate::{Context, Result};
-use ndarray::{Array2, ArrayView2, s};
+use ndarray::{Array2, ArrayView2, Zip, s};
 
 /// Vectors multiplied at once.
 const BLOCK: usize = 16;
 
 /// A Ritz pair (θ, v) has converged once ‖Av − θv‖ ≤ `TOLERANCE` · θ₁.
 const TOLERANCE: f64 = 1e-12;
+
+/// How much the basis of exact pairs grows from one look at their residuals to the next.
+const GROWTH: f64 = 1.25;
 
 /// What is sought, and when the search ends.
 #[derive(Debug, Clone)]
@@ -26,6 +30,8 @@ pub struct Settings {
     pub tolerance: f64,
     /// Size of the basis at which convergence is first looked for.
     pub first: usize,
+    /// How much larger the basis is when it is looked for again.
+    pub growth: f64,
     /// Largest basis.
     pub limit: usize,
     /// Whether the pairs of the largest basis will do where they have not converged.
@@ -38,93 +44,100 @@ impl Settings {
     /// `k` pairs to rounding.
     pub fn exact(k: usize, seed: u64, limit: usize) -> Self {
         let first = (6 * k).max(k + 8 * BLOCK);
-        Settings { k, block: BLOCK, tolerance: TOLERANCE, first, limit, approximate: false, seed }
+        Settings { k, block: BLOCK, tolerance: TOLERANCE, first, growth: GROWTH, limit, approximate: false, seed }
     }
 }
 
 /// Step of the random start (see [`Rng::keyed`]).
 const STEP: u64 = 0x1a2c_705e;
 
-/// Krylov basis (rows, orthonormal) with the projection of the operator on it.
-struct Basis {
-    vectors: Array2<f64>,
+/// Krylov basis (rows, orthonormal to the precision of `T`) with the projection of the operator on it.
+struct Basis<T> {
+    /// Room for all vectors; the system gives the memory of those that are made.
+    vectors: Array2<T>,
     size: usize,
     projected: Array2<f64>,
 }
 
-impl Basis {
-    /// One more block; the room grows by doubling, up to `limit` vectors.
-    fn push(&mut self, block: &Array2<f64>, limit: usize) {
-        let (n, b) = block.dim();
-        if self.size + b > self.vectors.nrows() {
-            let room = (2 * (self.size + b)).min(limit);
-            let mut vectors = Array2::zeros((room, n));
-            vectors.slice_mut(s![..self.size, ..]).assign(&self.vectors.slice(s![..self.size, ..]));
-            let mut projected = Array2::zeros((room, room));
-            let filled = s![..self.size, ..self.size];
-            projected.slice_mut(filled).assign(&self.projected.slice(filled));
-            (self.vectors, self.projected) = (vectors, projected);
-        }
-        self.vectors.slice_mut(s![self.size..self.size + b, ..]).assign(&block.t());
-        self.size += b;
+impl<T: Real> Basis<T> {
+    /// Room for `limit` vectors of length `n`.
+    fn new(limit: usize, n: usize) -> Self {
+        Basis { vectors: Array2::zeros((limit, n)), size: 0, projected: Array2::zeros((limit, limit)) }
     }
 
-    fn rows(&self) -> ArrayView2<'_, f64> {
+    /// One more block.
+    fn push(&mut self, block: &Array2<f64>) {
+        let end = self.size + block.ncols();
+        Zip::from(self.vectors.slice_mut(s![self.size..end, ..])).and(block.t()).for_each(|x, &y| *x = T::nearest(y));
+        self.size = end;
+    }
+
+    fn rows(&self) -> ArrayView2<'_, T> {
         self.vectors.slice(s![..self.size, ..])
     }
 
     /// Takes the part within the basis out of `block` and returns its coefficients.
-    fn remove_from(&self, block: &mut Array2<f64>) -> Result<Array2<f64>> {
+    fn remove_from(&self, block: &mut Array2<T>) -> Result<Array2<f64>> {
         let coefficients = gemm::product(self.rows(), block.view())?;
-        gemm::accumulate(block, -1.0, self.rows().reversed_axes(), coefficients.view())?;
-        Ok(coefficients)
+        gemm::accumulate(block, -T::one(), self.rows().reversed_axes(), coefficients.view())?;
+        Ok(coefficients.mapv(T::double))
+    }
+
+    /// The same, twice: what rounding leaves behind the first time is gone after the second.
+    fn remove_fully_from(&self, block: Array2<f64>) -> Result<(Array2<f64>, Array2<f64>)> {
+        let mut rest = block.mapv(T::nearest);
+        let coefficients = self.remove_from(&mut rest)? + self.remove_from(&mut rest)?;
+        Ok((rest.mapv(T::double), coefficients))
     }
 
     /// Eigenpairs of the projected operator, in coordinates of the basis.
-    fn ritz(&self, k: usize, ctx: &Context) -> Result<Eigen> {
-        let projected = self.projected.slice(s![..self.size, ..self.size]).to_owned();
-        eigen::full(projected.view(), k, ctx)
+    fn ritz(&self, k: usize, seed: u64, ctx: &Context) -> Result<Eigen> {
+        eigen::full(self.projected.slice(s![..self.size, ..self.size]).to_owned(), k, seed, ctx)
+    }
+
+    /// The vectors with these coordinates.
+    fn vectors_of(&self, ritz: &Eigen) -> Result<Array2<f64>> {
+        let coordinates = ritz.vectors.mapv(T::nearest);
+        Ok(gemm::product(self.rows().reversed_axes(), coordinates.view())?.mapv(T::double))
     }
 }
 
 /// The `k` largest eigenpairs of the symmetric positive semidefinite operator `apply` of size `n` (n × b blocks in and
-/// out). `None` when they have not converged in the largest basis, unless approximations will do.
+/// out), from a basis in the precision `T`. `None` when they have not converged in the largest basis, unless approximations
+/// will do.
 ///
 /// # Errors
 /// Those of `apply` and of the small decompositions; [`crate::Error::Cancelled`] between two blocks.
-pub fn leading(
+pub fn leading<T: Real>(
     n: usize,
     settings: &Settings,
     ctx: &Context,
     apply: impl Fn(ArrayView2<f64>) -> Result<Array2<f64>>,
 ) -> Result<Option<Eigen>> {
     let (k, b, limit) = (settings.k, settings.block.min(n), settings.limit.min(n));
-    let mut basis = Basis { vectors: Array2::zeros((0, n)), size: 0, projected: Array2::zeros((0, 0)) };
+    let mut basis = Basis::<T>::new(limit, n);
     let mut next_check = settings.first;
     let mut block = qr::thin(random(n, b, settings.seed).view())?.0;
     while basis.size + b <= limit {
         ctx.check()?;
-        basis.push(&block, limit);
-        let mut image = apply(block.view())?;
-        let mut coefficients = basis.remove_from(&mut image)?;
-        coefficients += &basis.remove_from(&mut image)?;
+        basis.push(&block);
+        let (image, coefficients) = basis.remove_fully_from(apply(block.view())?)?;
         let (from, to) = (basis.size - b, basis.size);
-        // The projection is symmetric: the lower triangle is enough.
-        basis.projected.slice_mut(s![from..to, ..to]).assign(&coefficients.t());
+        // The projection is symmetric: the upper triangle is enough.
+        basis.projected.slice_mut(s![..to, from..to]).assign(&coefficients);
         let (mut next, remainder) = qr::thin(image.view())?;
         let last = basis.size + b > limit;
         if basis.size >= next_check || last {
-            let ritz = basis.ritz(k, ctx)?;
+            let ritz = basis.ritz(k, settings.seed, ctx)?;
             if converged(&ritz, &remainder, settings.tolerance) || (last && settings.approximate) {
-                let vectors = gemm::product(basis.rows().reversed_axes(), ritz.vectors.view())?;
+                let vectors = basis.vectors_of(&ritz)?;
                 return Ok(Some(Eigen { values: ritz.values, vectors }));
             }
-            next_check = basis.size * 5 / 4;
+            next_check = (basis.size as f64 * settings.growth) as usize;
         }
         if !well_conditioned(&remainder) {
             // A remainder close to zero leaves directions that QR made up: they must be orthogonal, too.
-            basis.remove_from(&mut next)?;
-            next = qr::thin(next.view())?.0;
+            next = qr::thin(basis.remove_fully_from(next)?.0.view())?.0;
         }
         block = next;
     }

@@ -11,6 +11,7 @@ pub mod qr;
 pub mod randomized_svd;
 pub mod scaled;
 mod single;
+mod tridiagonal;
 
 #[cfg(test)]
 mod tests;

@@ -40,12 +40,16 @@ pub trait Operator: Sync {
     /// [`crate::Error::Cancelled`] when the caller asked to stop.
     fn gram(&self) -> Result<Array2<f64>>;
 
-    /// Aᵀ A B for B (genes × b). An approximate solver asks for it: products may be single precision.
+    /// The matrix of [`Operator::gram`] times B: A Aᵀ B for B (cells × b), or Aᵀ A B for B (genes × b). An approximate solver
+    /// asks for it: products may be single precision.
     ///
     /// # Errors
     /// [`crate::Error::Shape`] when B does not fit; [`crate::Error::Cancelled`].
     fn apply_gram(&self, b: ArrayView2<f64>) -> Result<Array2<f64>> {
-        self.apply_transpose(self.apply(b)?.view())
+        match self.rows() <= self.columns() {
+            true => self.apply(self.apply_transpose(b)?.view()),
+            false => self.apply_transpose(self.apply(b)?.view()),
+        }
     }
 
     /// A V for V (genes × k), summed up. The scores themselves are only held if asked for.

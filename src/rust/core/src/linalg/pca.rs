@@ -1,10 +1,11 @@
 //! Principal components of a centred matrix A = U S Vᵀ (cells × genes): scores U S, loadings V, explained variance
 //! S² / (cells − 1). In each component the cell with the largest absolute score has a positive one (ties: first cell).
 
+use super::eigen::{self, Eigen};
 use super::operator::{Operator, Projection};
-use super::{eigen, lanczos, randomized_svd};
+use super::{lanczos, randomized_svd};
 use crate::{Context, Error, Result};
-use ndarray::{Array2, Axis};
+use ndarray::Array2;
 
 /// How principal components are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,7 +27,7 @@ pub const EXACT_LIMIT: usize = 3000;
 /// A component whose singular value is below this share of the largest one is rounding noise: its scores and loadings are 0.
 const RANK_TOLERANCE: f64 = 1e-7;
 
-/// The same where products are single precision.
+/// The same where products are in single precision.
 const SINGLE_RANK_TOLERANCE: f64 = 1e-5;
 
 /// The leading principal components.
@@ -74,20 +75,12 @@ fn solve(operator: &impl Operator, k: usize, solver: PcaSolver, seed: u64, keep:
         return Err(Error::argument("npcs", found, format!("Ask for 1 to {side} components.")));
     }
     ctx.check()?;
-    match resolve(solver, n, g, ctx) {
-        PcaSolver::Randomized => from_right(operator, randomized_svd::right(operator, k, seed, ctx)?, keep),
-        PcaSolver::Lanczos => {
-            let (u, values) = lanczos_left(operator, k, seed, ctx)?;
-            finish(operator, u, values)
-        }
-        PcaSolver::Exact | PcaSolver::Auto => {
-            let gram = operator.gram()?;
-            let eigen = eigen::leading(gram.view(), k, seed, ctx)?;
-            drop(gram);
-            let (u, values) = from_side(operator, eigen)?;
-            finish(operator, u, values)
-        }
-    }
+    let (eigen, noise) = match resolve(solver, n, g, ctx) {
+        PcaSolver::Randomized => (randomized_svd::leading(operator, k, seed, ctx)?, SINGLE_RANK_TOLERANCE),
+        PcaSolver::Lanczos => (lanczos_leading(operator, k, seed, ctx)?, RANK_TOLERANCE),
+        PcaSolver::Exact | PcaSolver::Auto => (eigen::leading(operator.gram()?, k, seed, ctx)?, RANK_TOLERANCE),
+    };
+    if n <= g { from_left(operator, eigen, noise) } else { from_right(operator, eigen, keep) }
 }
 
 fn resolve(solver: PcaSolver, cells: usize, genes: usize, ctx: &Context) -> PcaSolver {
@@ -104,44 +97,51 @@ fn resolve(solver: PcaSolver, cells: usize, genes: usize, ctx: &Context) -> PcaS
     }
 }
 
-/// Left singular vectors and singular values by Lanczos on the Gram operator of the smaller side.
-fn lanczos_left(operator: &impl Operator, k: usize, seed: u64, ctx: &Context) -> Result<(Array2<f64>, Vec<f64>)> {
+/// Leading eigenpairs of the Gram matrix of the smaller side, which is never made.
+fn lanczos_leading(operator: &impl Operator, k: usize, seed: u64, ctx: &Context) -> Result<Eigen> {
     let (n, g) = (operator.rows(), operator.columns());
     let settings = lanczos::Settings::exact(k, seed, n.min(g));
-    let found = lanczos::leading(n.min(g), &settings, ctx, |block| match n <= g {
+    let found = lanczos::leading::<f64>(n.min(g), &settings, ctx, |block| match n <= g {
         true => operator.apply(operator.apply_transpose(block)?.view()),
         false => operator.apply_transpose(operator.apply(block)?.view()),
     })?;
     // A basis of the whole space has no room left to converge in: decompose.
-    let eigen = match found {
-        Some(eigen) => eigen,
-        None => eigen::full(operator.gram()?.view(), k, ctx)?,
-    };
-    from_side(operator, eigen)
+    found.map_or_else(|| eigen::full(operator.gram()?, k, seed, ctx), Ok)
 }
 
-/// Left singular vectors and singular values from the eigenpairs of the smaller side's Gram matrix.
-fn from_side(operator: &impl Operator, eigen: eigen::Eigen) -> Result<(Array2<f64>, Vec<f64>)> {
-    let values: Vec<f64> = eigen.values.iter().map(|v| v.max(0.0).sqrt()).collect();
-    if operator.rows() <= operator.columns() {
-        return Ok((eigen.vectors, values));
+/// Components from left singular vectors U, the eigenvectors of A Aᵀ: loadings Aᵀ U / S. Singular values below `noise` times
+/// the largest are rounding.
+fn from_left(operator: &impl Operator, eigen: Eigen, noise: f64) -> Result<Pca> {
+    let Eigen { values, vectors: u } = eigen;
+    let largest = values.first().map_or(0.0, |first| first.max(0.0).sqrt());
+    let singular = |value: f64| Some(value.max(0.0).sqrt()).filter(|&s| s > noise * largest).unwrap_or(0.0);
+    let values: Vec<f64> = values.into_iter().map(singular).collect();
+    let mut extremes = vec![0.0f64; values.len()];
+    for row in u.outer_iter() {
+        extremes.iter_mut().zip(row).for_each(|(best, &x)| *best = if x.abs() > best.abs() { x } else { *best });
     }
-    let mut u = operator.apply(eigen.vectors.view())?;
-    divide_columns(&mut u, &values);
-    Ok((u, values))
+    let signed: Vec<f64> = values.iter().zip(&extremes).map(|(&s, &x)| if x < 0.0 { -s } else { s }).collect();
+    let inverse: Vec<f64> = signed.iter().map(|&s| if s != 0.0 { 1.0 / s } else { 0.0 }).collect();
+    let v = operator.apply_transpose(u.view())?;
+    Ok(Pca {
+        scores: columns_times(&u, &signed),
+        loadings: columns_times(&v, &inverse),
+        explained_variance: explained(&values, operator.rows()),
+        singular_values: values,
+    })
 }
 
-/// Divides column j by `values[j]`; columns that are rounding noise become 0.
-fn divide_columns(a: &mut Array2<f64>, values: &[f64]) {
-    let floor = values.first().map_or(0.0, |first| first * RANK_TOLERANCE);
-    for (mut column, &value) in a.axis_iter_mut(Axis(1)).zip(values) {
-        let factor = if value > floor { 1.0 / value } else { 0.0 };
-        column.mapv_inplace(|x| x * factor);
+/// Column j times `factors[j]`.
+fn columns_times(a: &Array2<f64>, factors: &[f64]) -> Array2<f32> {
+    let mut out = Array2::zeros(a.dim());
+    for (mut out, row) in out.outer_iter_mut().zip(a.outer_iter()) {
+        out.iter_mut().zip(row).zip(factors).for_each(|((out, x), factor)| *out = (x * factor) as f32);
     }
+    out
 }
 
-/// Components from right singular vectors: scores A V, whose lengths are the singular values.
-fn from_right(operator: &impl Operator, eigen: eigen::Eigen, keep: bool) -> Result<Pca> {
+/// Components from right singular vectors V, the eigenvectors of Aᵀ A: scores A V, whose lengths are the singular values.
+fn from_right(operator: &impl Operator, eigen: Eigen, keep: bool) -> Result<Pca> {
     let mut v = eigen.vectors;
     let Projection { scores, mut lengths, negative } = operator.project(v.view(), keep)?;
     let mut scores = scores.unwrap_or_default();
@@ -171,25 +171,4 @@ fn from_right(operator: &impl Operator, eigen: eigen::Eigen, keep: bool) -> Resu
 fn explained(values: &[f64], cells: usize) -> Vec<f64> {
     let degrees = cells.saturating_sub(1).max(1) as f64;
     values.iter().map(|s| s * s / degrees).collect()
-}
-
-/// Fixes the signs, then loadings V = Aᵀ U / S and scores U S.
-fn finish(operator: &impl Operator, mut u: Array2<f64>, values: Vec<f64>) -> Result<Pca> {
-    for mut column in u.axis_iter_mut(Axis(1)) {
-        let extreme = column.iter().fold(0.0f64, |best, &x| if x.abs() > best.abs() { x } else { best });
-        if extreme < 0.0 {
-            column.mapv_inplace(|x| -x);
-        }
-    }
-    let mut v = operator.apply_transpose(u.view())?;
-    divide_columns(&mut v, &values);
-    for (mut column, &value) in u.axis_iter_mut(Axis(1)).zip(&values) {
-        column.mapv_inplace(|x| x * value);
-    }
-    Ok(Pca {
-        scores: u.mapv(|x| x as f32),
-        loadings: v.mapv(|x| x as f32),
-        explained_variance: explained(&values, operator.rows()),
-        singular_values: values,
-    })
 }

@@ -33,6 +33,10 @@ pub enum Scale {
 /// Cells in a tile of rows.
 const TILE: usize = 256;
 
+/// Genes, and cells, whose entries are put in order at once.
+pub(super) const GENES: usize = 256;
+const CELLS: usize = 2048;
+
 /// Columns of a dense factor that are multiplied at once: what is read at random stays in the cache.
 const STRIP: usize = 32;
 
@@ -45,18 +49,45 @@ struct ArrayBlock<'a> {
     width: usize,
 }
 
+/// Entries of some cells and genes in the order of the genes.
+#[derive(Default)]
+pub(super) struct Ordered {
+    /// Cell, gene and scaled value, as they were found.
+    found: Vec<(u32, u32, f32)>,
+    /// Where the entries of each gene end.
+    ends: Vec<usize>,
+    /// Cell and scaled value.
+    entries: Vec<(u32, f32)>,
+}
+
+impl Ordered {
+    /// The entries of the gene with this number, by ascending cell.
+    #[inline(always)]
+    pub(super) fn of(&self, gene: usize) -> &[(u32, f32)] {
+        &self.entries[if gene > 0 { self.ends[gene - 1] } else { 0 }..self.ends[gene]]
+    }
+
+    /// Without what was only needed to make it.
+    pub(super) fn kept(mut self) -> Self {
+        self.found = Vec::new();
+        self
+    }
+}
+
 /// No column.
-const DROPPED: u32 = u32::MAX;
+pub(super) const DROPPED: u32 = u32::MAX;
 
 /// Expression of chosen genes, scaled, weighted and centred: an [`Operator`] over all cells × the chosen genes.
 pub struct Scaled<'a> {
-    expression: &'a Expression,
+    pub(super) expression: &'a Expression,
+    /// Genes of the columns, ascending.
+    genes: Vec<u32>,
     /// Column of each gene of the expression, or `DROPPED`.
-    position: Vec<u32>,
-    scale: Scale,
+    pub(super) position: Vec<u32>,
+    pub(super) scale: Scale,
     /// Per gene of the expression.
-    weights: &'a [f64],
-    /// Value of the absent entries per gene of the expression, already weighted.
+    pub(super) weights: &'a [f64],
+    /// Value of the absent entries per gene of the expression, weighted.
     base: Vec<f64>,
     /// Per column: what centring subtracts.
     centre: Vec<f64>,
@@ -95,14 +126,11 @@ impl<'a> Scaled<'a> {
             Scale::Clipped { mean, sd, limit } => {
                 (0..g).map(|j| f64::from(clipped(0.0, mean[j], sd[j], *limit)) * weights[j]).collect()
             }
-            _ => Vec::new(),
+            _ => vec![0.0; g],
         };
-        let centre = vec![0.0; genes.len()];
-        let mut out = Scaled { expression, position, scale, weights, base, centre, ctx };
-        if n > 0 {
-            let sums = out.apply_transpose(Array2::from_elem((n, 1), 1.0).view())?;
-            out.centre = sums.iter().map(|sum| sum / n as f64).collect();
-        }
+        let (genes, centre) = (genes.to_vec(), Vec::new());
+        let mut out = Scaled { expression, genes, position, scale, weights, base, centre, ctx };
+        out.centre = out.means();
         Ok(out)
     }
 
@@ -113,7 +141,7 @@ impl<'a> Scaled<'a> {
 
     /// Number of genes used.
     pub(super) fn genes(&self) -> usize {
-        self.centre.len()
+        self.genes.len()
     }
 
     /// What centring takes from each column.
@@ -129,29 +157,84 @@ impl<'a> Scaled<'a> {
     /// Calls `f(column, value)` for every stored entry of a cell, before centring.
     #[inline(always)]
     pub(super) fn each(&self, cell: usize, mut f: impl FnMut(usize, f64)) {
+        self.each_scaled(
+            cell,
+            &(0..self.genes()),
+            #[inline(always)]
+            |j, x| f(j, self.value(j, x)),
+        );
+    }
+
+    /// The value of an entry of a column that was scaled to x.
+    #[inline(always)]
+    pub(super) fn value(&self, column: usize, x: f32) -> f64 {
+        let (factor, base) = self.factor_and_base(column);
+        f64::from(x) * factor - base
+    }
+
+    /// What makes a value of what was scaled: times the one, less the other.
+    #[inline(always)]
+    pub(super) fn factor_and_base(&self, column: usize) -> (f64, f64) {
+        let gene = self.genes[column] as usize;
+        (self.weights[gene], self.base[gene])
+    }
+
+    /// Calls `f(column, x)` for the entries of a cell in some columns: scaled, not yet weighted.
+    #[inline(always)]
+    fn each_scaled(&self, cell: usize, columns: &Range<usize>, mut f: impl FnMut(usize, f32)) {
+        let columns = &self.genes[columns.clone()];
+        let (Some(&first), Some(&last)) = (columns.first(), columns.last()) else { return };
         // Loops rather than iterators with closures: those would not be inlined, nor be vectorised with their caller.
         with_expression!(self.expression, matrix => {
             let (genes, values) = row(matrix, cell);
-            let used = genes.iter().zip(values).map(|(gene, &x)| (gene.index(), x));
+            let start = genes.partition_point(|gene| gene.index() < first as usize);
+            let end = start + genes[start..].partition_point(|gene| gene.index() <= last as usize);
+            let used = genes[start..end].iter().zip(&values[start..end]).map(|(gene, &x)| (gene.index(), x));
             match &self.scale {
                 Scale::Clipped { mean, sd, limit } => for (gene, x) in used {
                     if self.position[gene] != DROPPED {
-                        let scaled = f64::from(clipped(x, mean[gene], sd[gene], *limit));
-                        f(self.position[gene] as usize, scaled * self.weights[gene] - self.base[gene]);
+                        f(self.position[gene] as usize, clipped(x, mean[gene], sd[gene], *limit));
                     }
                 },
                 Scale::Genes(factor) => for (gene, x) in used {
                     if self.position[gene] != DROPPED {
-                        f(self.position[gene] as usize, f64::from(x * factor[gene]) * self.weights[gene]);
+                        f(self.position[gene] as usize, x * factor[gene]);
                     }
                 },
                 Scale::Cells(divisor) => for (gene, x) in used {
                     if self.position[gene] != DROPPED {
-                        f(self.position[gene] as usize, f64::from(x / divisor[cell]) * self.weights[gene]);
+                        f(self.position[gene] as usize, x / divisor[cell]);
                     }
                 },
             }
         })
+    }
+
+    /// Puts the entries of some cells and genes in the order of the genes.
+    #[inline(always)]
+    pub(super) fn put_in_order(&self, genes: Range<usize>, cells: Range<usize>, ordered: &mut Ordered) {
+        let Ordered { found, ends, entries } = ordered;
+        found.clear();
+        ends.clear();
+        ends.resize(genes.len() + 1, 0);
+        for cell in cells {
+            self.each_scaled(
+                cell,
+                &genes,
+                #[inline(always)]
+                |j, x| {
+                    ends[j - genes.start + 1] += 1;
+                    found.push((cell as u32, (j - genes.start) as u32, x));
+                },
+            );
+        }
+        (1..ends.len()).for_each(|j| ends[j] += ends[j - 1]);
+        entries.resize(found.len(), (0, 0.0));
+        // What is the start of a gene becomes its end.
+        for &(cell, j, x) in found.iter() {
+            entries[ends[j as usize]] = (cell, x);
+            ends[j as usize] += 1;
+        }
     }
 
     /// Columns `strip` of rows of A B from `start` on, as many as `out` (× width) has room for. `packed` are those columns of
@@ -169,35 +252,33 @@ impl<'a> Scaled<'a> {
         }
     }
 
-    /// Aᵀ B over a strip of the columns of B (cells × width), one sum per block of cells. The blocks depend on the number
-    /// of cells alone.
-    fn partial_sums(&self, b: ArrayView2<f64>, strip: &Range<usize>) -> Vec<Vec<Strip>> {
-        let n = self.rows();
-        let cells = n.div_ceil(n.div_ceil(TILE).clamp(1, 16)).max(1);
-        let sums_of = |block: usize| {
-            let cells = block * cells..((block + 1) * cells).min(n);
-            vectorised(
-                #[inline(always)]
-                || self.sum_block(b, strip, cells),
-            )
-        };
-        (0..n.div_ceil(cells)).into_par_iter().map(sums_of).collect()
+    /// Adds what cells give to the rows of Aᵀ B from gene `first` on, of which `out` (× width) is the place. `packed`: strips of
+    /// B. Gene by gene, sums stay in registers, and the rows of B in the cache.
+    #[inline(always)]
+    fn add_transposed(&self, packed: &[Vec<Strip>], first: usize, ordered: &Ordered, out: ArrayBlock) {
+        for (strip, packed) in strips(out.width).zip(packed) {
+            for (j, out) in out.values.chunks_mut(out.width).enumerate() {
+                let (mut sums, out) = ([0.0; STRIP], &mut out[strip.clone()]);
+                for &(cell, x) in ordered.of(j) {
+                    add(&mut sums, self.value(first + j, x), &packed[cell as usize]);
+                }
+                out.iter_mut().zip(&sums).for_each(|(out, sum)| *out += sum);
+            }
+        }
     }
 
-    #[inline(always)]
-    fn sum_block(&self, b: ArrayView2<f64>, strip: &Range<usize>, cells: Range<usize>) -> Vec<Strip> {
-        let (mut sums, mut shift, mut factors) = (vec![[0.0; STRIP]; self.columns()], [0.0; STRIP], [0.0; STRIP]);
-        for i in cells {
-            factors.iter_mut().zip(b.slice(s![i, strip.clone()])).for_each(|(f, value)| *f = *value);
-            add(&mut shift, 1.0, &factors);
-            self.each(
-                i,
-                #[inline(always)]
-                |j, x| add(&mut sums[j], x, &factors),
-            );
-        }
-        sums.iter_mut().zip(&self.centre).for_each(|(sum, &m)| add(sum, -m, &shift));
-        sums
+    /// Means of the columns.
+    fn means(&self) -> Vec<f64> {
+        let n = self.cells().max(1) as f64;
+        let mut means = vec![0.0; self.genes()];
+        means.par_chunks_mut(GENES).enumerate().for_each(|(i, means)| {
+            let start = i * GENES;
+            let columns = start..start + means.len();
+            let mut add = |j: usize, x: f32| means[j - start] += self.value(j, x);
+            (0..self.cells()).for_each(|cell| self.each_scaled(cell, &columns, &mut add));
+            means.iter_mut().for_each(|sum| *sum /= n);
+        });
+        means
     }
 }
 
@@ -212,7 +293,7 @@ impl Operator for Scaled<'_> {
     }
 
     fn columns(&self) -> usize {
-        self.centre.len()
+        self.genes.len()
     }
 
     fn apply(&self, b: ArrayView2<f64>) -> Result<Array2<f64>> {
@@ -220,13 +301,8 @@ impl Operator for Scaled<'_> {
         check_rows("apply", b, self.columns())?;
         let mut out = Array2::zeros((self.rows(), width));
         for strip in strips(width) {
-            let (mut packed, mut shift) = (vec![[0.0; STRIP]; b.nrows()], [0.0; STRIP]);
-            for ((packed, row), &m) in
-                packed.iter_mut().zip(b.slice(s![.., strip.clone()]).outer_iter()).zip(&self.centre)
-            {
-                packed.iter_mut().zip(row).for_each(|(p, x)| *p = *x);
-                add(&mut shift, m, packed);
-            }
+            let (packed, mut shift) = (packed(b, &strip), [0.0; STRIP]);
+            packed.iter().zip(&self.centre).for_each(|(row, &m)| add(&mut shift, m, row));
             gemm::row_blocks(&mut out, TILE)?.for_each(|(start, _, values)| {
                 vectorised(
                     #[inline(always)]
@@ -238,18 +314,28 @@ impl Operator for Scaled<'_> {
     }
 
     fn apply_transpose(&self, b: ArrayView2<f64>) -> Result<Array2<f64>> {
-        let (g, width) = (self.columns(), b.ncols());
+        let width = b.ncols();
         check_rows("apply transposed", b, self.rows())?;
-        let mut out = Array2::zeros((g, width));
-        for strip in strips(width) {
-            let partial = self.partial_sums(b, &strip);
-            let mut columns = out.slice_mut(s![.., strip.clone()]);
-            columns.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(|(j, mut row)| {
-                for (k, value) in row.iter_mut().enumerate() {
-                    *value = partial.iter().map(|sums| sums[j][k]).sum();
-                }
-            });
-        }
+        let packed: Vec<Vec<Strip>> = strips(width).map(|strip| packed(b, &strip)).collect();
+        let (sums, mut out) = (b.sum_axis(Axis(0)), Array2::zeros((self.columns(), width)));
+        gemm::row_blocks(&mut out, GENES)?.for_each_init(Ordered::default, |ordered, (start, rows, values)| {
+            let genes = start..start + rows;
+            // Fresh memory that is read before it is written costs twice.
+            values.fill(0.0);
+            for first in (0..self.cells()).step_by(CELLS) {
+                let cells = first..(first + CELLS).min(self.cells());
+                vectorised(
+                    #[inline(always)]
+                    || {
+                        self.put_in_order(genes.clone(), cells, ordered);
+                        self.add_transposed(&packed, start, ordered, ArrayBlock { values, width });
+                    },
+                );
+            }
+            for (out, m) in values.chunks_mut(width).zip(&self.centre[genes]) {
+                out.iter_mut().zip(&sums).for_each(|(out, sum)| *out -= m * sum);
+            }
+        });
         Ok(out)
     }
 
@@ -258,7 +344,7 @@ impl Operator for Scaled<'_> {
     }
 
     fn apply_gram(&self, b: ArrayView2<f64>) -> Result<Array2<f64>> {
-        check_rows("apply twice", b, self.columns())?;
+        check_rows("apply twice", b, self.rows().min(self.columns()))?;
         self.gram_times(b)
     }
 
@@ -274,6 +360,15 @@ fn check_rows(operation: &'static str, b: ArrayView2<f64>, expected: usize) -> R
         return Ok(());
     }
     Err(Error::shape(operation, format!("{expected} rows"), format!("{}", b.nrows())))
+}
+
+/// Columns `strip` of `b`, row by row.
+fn packed(b: ArrayView2<f64>, strip: &Range<usize>) -> Vec<Strip> {
+    let mut rows = vec![[0.0; STRIP]; b.nrows()];
+    for (packed, row) in rows.iter_mut().zip(b.slice(s![.., strip.clone()]).outer_iter()) {
+        packed.iter_mut().zip(row).for_each(|(p, x)| *p = *x);
+    }
+    rows
 }
 
 /// Column ranges of at most `STRIP` columns.

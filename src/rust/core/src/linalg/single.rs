@@ -1,17 +1,23 @@
-//! Products of the scaled matrix in single precision, for approximate solvers: Aᵀ A B in one pass over the cells, and scores
-//! A V. A strip of columns of B stays in vector registers while the entries of a cell go by; sums over many cells are double.
+//! Products of the scaled matrix in single precision, for approximate solvers: Aᵀ A B in one pass over the cells (A Aᵀ B in
+//! two), and scores A V. A strip of columns of B stays in vector registers while the entries of a cell go by; sums over many
+//! cells are double.
 
 use super::operator::Projection;
 use super::randomized_svd::BLOCK;
-use super::scaled::Scaled;
-use crate::Result;
+use super::scaled::{DROPPED, Scale, Scaled};
 use crate::simd::vectorised;
-use ndarray::{Array2, ArrayView2, Axis, s};
+use crate::sparse::row;
+use crate::{Result, with_expression};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
+use sprs::SpIndex;
 use std::ops::Range;
 
 /// A row of a strip of B: as many columns as the Krylov iteration multiplies at once.
 type Strip = [f32; BLOCK];
+
+/// Column (or [`DROPPED`]) and factor of each gene.
+type Factors = Vec<(u32, f32)>;
 
 /// Tasks at most; each holds sums of the size of a strip of B.
 const TASKS: usize = 16;
@@ -22,20 +28,48 @@ const CELLS: usize = 512;
 /// Cells projected at a time.
 const ROWS: usize = 128;
 
-/// Columns `strip` of `b` row by row, and what centring takes from each of them.
+/// Cells that are read at once, multiplied, and multiplied again: what is read at random meanwhile, rows of B in one half and
+/// sums in the other, is mostly that of frequent genes and stays in the cache.
+const TOGETHER: usize = 32;
+
+/// Entries of some cells.
+#[derive(Default)]
+struct Entries {
+    /// Column and value.
+    of_cells: Vec<(u32, f32)>,
+    /// Where those of each cell end.
+    ends: Vec<usize>,
+}
+
+impl Entries {
+    /// Those of each cell.
+    #[inline(always)]
+    fn cells(&self) -> impl Iterator<Item = &[(u32, f32)]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, &end)| &self.of_cells[start..end])
+    }
+}
+
+/// Columns `strip` of `b` row by row.
+fn packed(b: ArrayView2<f64>, strip: &Range<usize>) -> Vec<Strip> {
+    let mut rows = vec![[0.0; BLOCK]; b.nrows()];
+    for (row, packed) in b.slice(s![.., strip.clone()]).axis_iter(Axis(0)).zip(&mut rows) {
+        packed.iter_mut().zip(row).for_each(|(packed, &x)| *packed = x as f32);
+    }
+    rows
+}
+
+/// Columns of B row by row, and what centring takes from each of them.
 struct Packed {
     rows: Vec<Strip>,
     shift: Strip,
 }
 
 impl Packed {
-    fn new(b: ArrayView2<f64>, strip: Range<usize>, centre: &[f64]) -> Self {
-        let (mut rows, mut shift) = (vec![[0.0; BLOCK]; b.nrows()], [0.0; BLOCK]);
-        for ((row, packed), &m) in b.slice(s![.., strip]).axis_iter(Axis(0)).zip(&mut rows).zip(centre) {
-            for ((packed, sum), &x) in packed.iter_mut().zip(&mut shift).zip(row) {
-                *packed = x as f32;
-                *sum += m * x;
-            }
+    fn new(rows: Vec<Strip>, centre: &[f64]) -> Self {
+        let mut shift = [0.0; BLOCK];
+        for (row, &m) in rows.iter().zip(centre) {
+            shift.iter_mut().zip(row).for_each(|(sum, &x)| *sum += m * f64::from(x));
         }
         Packed { rows, shift: shift.map(|sum: f64| sum as f32) }
     }
@@ -51,11 +85,9 @@ impl Packed {
     }
 }
 
-/// Strips of the columns of `b`.
-fn strips(b: ArrayView2<f64>, centre: &[f64]) -> Vec<Packed> {
-    let width = b.ncols();
-    let strip = |start: usize| Packed::new(b, start..(start + BLOCK).min(width), centre);
-    (0..width).step_by(BLOCK).map(strip).collect()
+/// Column ranges of strips.
+fn strips(width: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..width).step_by(BLOCK).map(move |start| start..(start + BLOCK).min(width))
 }
 
 /// Lengths and extremes of scores under way.
@@ -85,78 +117,180 @@ impl Summary {
 }
 
 impl Scaled<'_> {
-    /// Aᵀ A B.
+    /// Aᵀ A B, or A Aᵀ B where there are no more cells than genes.
     pub(super) fn gram_times(&self, b: ArrayView2<f64>) -> Result<Array2<f64>> {
-        let (n, mut out) = (self.cells(), Array2::zeros(b.dim()));
-        let size = n.div_ceil(TASKS).max(CELLS);
-        let starts: Vec<usize> = (0..n).step_by(size).collect();
-        for (strip, packed) in strips(b, self.centre()).iter().enumerate() {
-            let of_block = |&start: &usize| self.gram_block(packed, start..(start + size).min(n));
-            let partial: Vec<Vec<[f64; BLOCK]>> = starts.par_iter().map(of_block).collect::<Result<_>>()?;
-            let columns = strip * BLOCK..((strip + 1) * BLOCK).min(b.ncols());
-            out.slice_mut(s![.., columns]).axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(
-                |(j, mut row)| {
-                    row.iter_mut().enumerate().for_each(|(k, sum)| *sum = partial.iter().map(|rows| rows[j][k]).sum());
-                },
-            );
+        let (mut out, factors) = (Array2::zeros(b.dim()), self.factors());
+        for strip in strips(b.ncols()) {
+            let rows = packed(b, &strip);
+            let mut out = out.slice_mut(s![.., strip]);
+            if self.cells() > self.genes() {
+                let b = Packed::new(rows, self.centre());
+                let image = self.transpose_times(
+                    &factors,
+                    #[inline(always)]
+                    |_, entries| b.row(entries),
+                )?;
+                let rows = out.axis_iter_mut(Axis(0)).zip(image);
+                rows.for_each(|(mut out, row)| out.iter_mut().zip(row).for_each(|(out, x)| *out = x));
+            } else {
+                let image = self.transpose_times(
+                    &factors,
+                    #[inline(always)]
+                    |cell, _| rows[cell],
+                )?;
+                let image = Packed::new(image.into_iter().map(|row| row.map(|x| x as f32)).collect(), self.centre());
+                let blocks = out.axis_chunks_iter_mut(Axis(0), ROWS).into_par_iter().enumerate();
+                blocks.try_for_each(|(i, mut out)| {
+                    self.check()?;
+                    vectorised(
+                        #[inline(always)]
+                        || self.times(&factors, &image, i * ROWS, &mut out),
+                    );
+                    Ok::<_, crate::Error>(())
+                })?;
+            }
         }
         Ok(out)
     }
 
-    /// The share of some cells in Aᵀ A B.
-    fn gram_block(&self, b: &Packed, cells: Range<usize>) -> Result<Vec<[f64; BLOCK]>> {
-        let mut total = vec![[0.0f64; BLOCK]; b.rows.len()];
-        let (mut sums, mut shift) = (vec![[0.0f32; BLOCK]; b.rows.len()], [0.0f64; BLOCK]);
+    /// Aᵀ S; the row of S of a cell is made from its number and its entries.
+    fn transpose_times(
+        &self,
+        factors: &Option<Factors>,
+        s: impl Fn(usize, &[(u32, f32)]) -> Strip + Sync,
+    ) -> Result<Vec<[f64; BLOCK]>> {
+        let n = self.cells();
+        let size = n.div_ceil(TASKS).max(CELLS);
+        let of_block = |block: usize| self.transpose_block(factors, block * size..((block + 1) * size).min(n), &s);
+        let partial: Vec<Vec<Strip>> = (0..n.div_ceil(size)).into_par_iter().map(of_block).collect::<Result<_>>()?;
+        let sum = |j: usize| {
+            let mut sums = [0.0; BLOCK];
+            for rows in &partial {
+                sums.iter_mut().zip(&rows[j]).for_each(|(sum, &x)| *sum += f64::from(x));
+            }
+            sums
+        };
+        Ok((0..self.genes()).into_par_iter().map(sum).collect())
+    }
+
+    /// The share of some cells in Aᵀ S.
+    fn transpose_block(
+        &self,
+        factors: &Option<Factors>,
+        cells: Range<usize>,
+        s: &(impl Fn(usize, &[(u32, f32)]) -> Strip + Sync),
+    ) -> Result<Vec<Strip>> {
+        let mut total = vec![[0.0f64; BLOCK]; self.genes()];
+        let (mut sums, mut shift) = (vec![[0.0f32; BLOCK]; self.genes()], [0.0f64; BLOCK]);
+        let mut entries = Entries::default();
         for start in cells.clone().step_by(CELLS) {
             self.check()?;
+            let end = (start + CELLS).min(cells.end);
             vectorised(
                 #[inline(always)]
-                || self.add_gram(b, start..(start + CELLS).min(cells.end), &mut sums, &mut shift),
+                || {
+                    for first in (start..end).step_by(TOGETHER) {
+                        let together = first..(first + TOGETHER).min(end);
+                        self.add_rows(factors, together, s, &mut entries, &mut sums, &mut shift);
+                    }
+                },
             );
             for (total, sums) in total.iter_mut().zip(&mut sums) {
                 total.iter_mut().zip(sums.iter()).for_each(|(total, &sum)| *total += f64::from(sum));
                 *sums = [0.0; BLOCK];
             }
         }
-        for (total, m) in total.iter_mut().zip(self.centre()) {
-            total.iter_mut().zip(&shift).for_each(|(total, s)| *total -= m * s);
-        }
-        Ok(total)
+        let centred = |(total, &m): (&[f64; BLOCK], &f64)| std::array::from_fn(|k| (total[k] - m * shift[k]) as f32);
+        Ok(total.iter().zip(self.centre()).map(centred).collect())
     }
 
+    /// Adds the rows of S of a few cells to the columns of their entries.
     #[inline(always)]
-    fn add_gram(&self, b: &Packed, cells: Range<usize>, sums: &mut [Strip], shift: &mut [f64; BLOCK]) {
-        let mut entries = Vec::new();
-        for cell in cells {
-            self.entries(cell, &mut entries);
-            let scores = b.row(&entries);
-            shift.iter_mut().zip(&scores).for_each(|(sum, &x)| *sum += f64::from(x));
-            for &(j, x) in &entries {
-                add(&mut sums[j as usize], x, &scores);
+    fn add_rows(
+        &self,
+        factors: &Option<Factors>,
+        cells: Range<usize>,
+        s: &impl Fn(usize, &[(u32, f32)]) -> Strip,
+        entries: &mut Entries,
+        sums: &mut [Strip],
+        shift: &mut [f64; BLOCK],
+    ) {
+        let mut rows = [[0.0; BLOCK]; TOGETHER];
+        self.read(factors, cells.clone(), entries);
+        for ((cell, entries), row) in cells.zip(entries.cells()).zip(&mut rows) {
+            *row = s(cell, entries);
+            shift.iter_mut().zip(row.iter()).for_each(|(sum, &x)| *sum += f64::from(x));
+        }
+        for (entries, row) in entries.cells().zip(&rows) {
+            for &(j, x) in entries {
+                add(&mut sums[j as usize], x, row);
             }
         }
     }
 
+    /// Column and factor of each gene of the expression, where scaling is a factor.
+    fn factors(&self) -> Option<Factors> {
+        let Scale::Genes(factors) = &self.scale else { return None };
+        let factor = |(&factor, &weight): (&f32, &f64)| (f64::from(factor) * weight) as f32;
+        Some(self.position.iter().copied().zip(factors.iter().zip(self.weights).map(factor)).collect())
+    }
+
+    /// Reads the entries of some cells.
     #[inline(always)]
-    fn entries(&self, cell: usize, out: &mut Vec<(u32, f32)>) {
-        out.clear();
-        self.each(
-            cell,
-            #[inline(always)]
-            |j, x| out.push((j as u32, x as f32)),
-        );
+    fn read(&self, factors: &Option<Factors>, cells: Range<usize>, out: &mut Entries) {
+        let Entries { of_cells: entries, ends } = out;
+        entries.clear();
+        ends.clear();
+        for cell in cells {
+            match factors {
+                Some(factors) => with_expression!(self.expression, matrix => {
+                    let (genes, values) = row(matrix, cell);
+                    let mut end = entries.len();
+                    entries.resize(end + genes.len(), (0, 0.0));
+                    for (gene, &x) in genes.iter().zip(values) {
+                        // Written in any case, and overwritten by the next one if the gene is not used: no branch.
+                        let (column, factor) = factors[gene.index()];
+                        entries[end] = (column, x * factor);
+                        end += usize::from(column != DROPPED);
+                    }
+                    entries.truncate(end);
+                }),
+                None => self.each(
+                    cell,
+                    #[inline(always)]
+                    |j, x| entries.push((j as u32, x as f32)),
+                ),
+            }
+            ends.push(entries.len());
+        }
+    }
+
+    /// Rows of A B from `start` on.
+    #[inline(always)]
+    fn times(&self, factors: &Option<Factors>, b: &Packed, start: usize, out: &mut ArrayViewMut2<f64>) {
+        let (mut entries, end) = (Entries::default(), start + out.nrows());
+        let mut rows = out.axis_iter_mut(Axis(0));
+        for first in (start..end).step_by(TOGETHER) {
+            self.read(factors, first..(first + TOGETHER).min(end), &mut entries);
+            for (entries, out) in entries.cells().zip(&mut rows) {
+                let row = b.row(entries);
+                for (out, x) in out.into_iter().zip(row) {
+                    *out = f64::from(x);
+                }
+            }
+        }
     }
 
     /// A V.
     pub(super) fn scores(&self, v: ArrayView2<f64>, keep: bool) -> Result<Projection> {
-        let (n, k) = (self.cells(), v.ncols());
-        let packed = strips(v, self.centre());
+        let (n, k, factors) = (self.cells(), v.ncols(), self.factors());
+        let packed: Vec<Packed> = strips(k).map(|strip| Packed::new(packed(v, &strip), self.centre())).collect();
         let of_block = |start: usize, out: &mut [f32]| -> Result<Summary> {
             self.check()?;
             let mut summary = Summary::new(k);
             vectorised(
                 #[inline(always)]
-                || self.project_block(&packed, start, k, out, &mut summary),
+                || self.project_block(&factors, &packed, start, k, out, &mut summary),
             );
             Ok(summary)
         };
@@ -179,15 +313,27 @@ impl Scaled<'_> {
     }
 
     #[inline(always)]
-    fn project_block(&self, v: &[Packed], start: usize, k: usize, out: &mut [f32], summary: &mut Summary) {
-        let mut entries = Vec::new();
-        for (cell, out) in (start..).zip(out.chunks_mut(k)) {
-            self.entries(cell, &mut entries);
-            for (strip, out) in v.iter().zip(out.chunks_mut(BLOCK)) {
-                let scores = strip.row(&entries);
-                out.copy_from_slice(&scores[..out.len()]);
+    fn project_block(
+        &self,
+        factors: &Option<Factors>,
+        v: &[Packed],
+        start: usize,
+        k: usize,
+        out: &mut [f32],
+        summary: &mut Summary,
+    ) {
+        let (mut entries, cells) = (Entries::default(), start..start + out.len() / k);
+        for first in cells.clone().step_by(TOGETHER) {
+            let together = first..(first + TOGETHER).min(cells.end);
+            self.read(factors, together.clone(), &mut entries);
+            let out = &mut out[(first - start) * k..(together.end - start) * k];
+            for (strip, v) in v.iter().enumerate() {
+                for (entries, out) in entries.cells().zip(out.chunks_mut(k)) {
+                    let (scores, out) = (v.row(entries), &mut out[strip * BLOCK..k.min((strip + 1) * BLOCK)]);
+                    out.copy_from_slice(&scores[..out.len()]);
+                }
             }
-            summary.add(out);
+            out.chunks(k).for_each(|scores| summary.add(scores));
         }
     }
 }

@@ -6,7 +6,7 @@ use super::{eigen, gemm, lanczos, qr};
 use crate::rng::Rng;
 use crate::sparse::{Expression, row};
 use crate::{Context, Error};
-use ndarray::{Array1, Array2, Axis};
+use ndarray::{Array1, Array2, Axis, s};
 
 /// Cells of five types that differ in their genes; a third of the entries is stored.
 pub(crate) fn types(cells: usize, genes: usize, seed: u64) -> Expression {
@@ -67,6 +67,9 @@ fn the_scaled_operator_is_the_dense_matrix() {
         assert!(close(&scaled.apply_transpose(c.view()).unwrap(), &full.t().dot(&c), 1e-6));
         let gram = if n <= columns.len() { full.dot(&full.t()) } else { full.t().dot(&full) };
         assert!(close(&scaled.gram().unwrap(), &gram, 1e-6));
+        let side = if n <= columns.len() { &c } else { &b };
+        assert!(close(&scaled.apply_gram(side.view()).unwrap(), &gram.dot(side), 1e-5));
+        assert!(scaled.apply_gram(Array2::zeros((n + 1, 3)).view()).is_err());
         assert!(scaled.apply(c.view()).is_err());
     }
 }
@@ -108,18 +111,21 @@ fn leading_pairs_are_those_of_the_full_decomposition() {
     let ctx = Context::default();
     let a = random(640, 640, 1);
     let gram = gemm::product(a.view(), a.t()).unwrap();
-    let (few, all) = (eigen::leading(gram.view(), 30, 0, &ctx).unwrap(), eigen::full(gram.view(), 30, &ctx).unwrap());
+    let few = eigen::leading(gram.clone(), 30, 0, &ctx).unwrap();
+    // One by one from a tridiagonal matrix, and all by divide and conquer.
+    let (some, mut all) = [30, 640].map(|k| eigen::full(gram.clone(), k, 0, &ctx).unwrap()).into();
+    all.vectors = all.vectors.slice_move(s![.., ..30]);
     let iterated =
-        lanczos::leading(640, &lanczos::Settings::exact(30, 0, 640), &ctx, |b| gemm::product(gram.view(), b))
+        lanczos::leading::<f64>(640, &lanczos::Settings::exact(30, 0, 640), &ctx, |b| gemm::product(gram.view(), b))
             .unwrap()
             .unwrap();
-    for pairs in [&few, &iterated] {
+    for pairs in [&few, &some, &iterated] {
         assert!(pairs.values.iter().zip(&all.values).all(|(x, y)| (x - y).abs() < 1e-11 * all.values[0]));
         let overlap = (&pairs.vectors * &all.vectors).sum_axis(Axis(0));
         assert!(overlap.iter().all(|x| x.abs() > 1.0 - 1e-10), "{overlap}");
     }
     assert!(
-        lanczos::leading(640, &lanczos::Settings::exact(30, 0, 100), &ctx, |b| gemm::product(gram.view(), b))
+        lanczos::leading::<f64>(640, &lanczos::Settings::exact(30, 0, 100), &ctx, |b| gemm::product(gram.view(), b))
             .unwrap()
             .is_none()
     );
@@ -131,7 +137,7 @@ fn cancelling_stops_decompositions() {
     let ctx = Context::default();
     let settings = lanczos::Settings::exact(30, 0, 640);
     let blocks = std::cell::Cell::new(0);
-    let iterated = lanczos::leading(640, &settings, &ctx, |block| {
+    let iterated = lanczos::leading::<f64>(640, &settings, &ctx, |block| {
         blocks.set(blocks.get() + 1);
         if blocks.get() == 2 {
             ctx.cancel();
@@ -139,8 +145,8 @@ fn cancelling_stops_decompositions() {
         gemm::product(gram.view(), block)
     });
     assert!(matches!(iterated, Err(Error::Cancelled)) && blocks.get() == 2);
-    assert!(matches!(eigen::full(gram.view(), 30, &ctx), Err(Error::Cancelled)));
-    assert!(matches!(eigen::leading(gram.view(), 30, 0, &ctx), Err(Error::Cancelled)));
+    assert!(matches!(eigen::full(gram.clone(), 30, 0, &ctx), Err(Error::Cancelled)));
+    assert!(matches!(eigen::leading(gram, 30, 0, &ctx), Err(Error::Cancelled)));
 }
 
 #[test]
@@ -163,7 +169,7 @@ fn more_components_than_rank() {
         assert!(found.loadings.column(6).iter().all(|&x| x == 0.0), "{solver:?}");
     }
     let gram = Array2::from_shape_fn((600, 600), |(i, j)| if i == j && i < 20 { 1.0 + i as f64 } else { 0.0 });
-    let found = eigen::leading(gram.view(), 40, 0, &Context::default()).unwrap();
+    let found = eigen::leading(gram, 40, 0, &Context::default()).unwrap();
     assert!((found.values[0] - 20.0).abs() < 1e-12 && found.values[39].abs() < 1e-10);
     assert!(close(&found.vectors.t().dot(&found.vectors), &Array2::eye(40), 1e-10));
 }
@@ -199,12 +205,15 @@ fn any_number_of_threads_gives_the_same_bits() {
     // The parallel decomposition of a large matrix.
     let a = random(1020, 1020, 1);
     let gram = gemm::product(a.view(), a.t()).unwrap();
-    let full = |threads: usize| {
+    let full = |threads: usize, k: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| eigen::full(gram.view(), 300, &Context::default()).unwrap().vectors)
+        pool.install(|| eigen::full(gram.clone(), k, 0, &Context::default()).unwrap().vectors)
     };
-    let one = full(1);
-    assert!(one == full(2) && one == full(8));
+    // Eigenvectors one by one, and all at once.
+    for k in [200, 300] {
+        let one = full(1, k);
+        assert!(one == full(2, k) && one == full(8, k));
+    }
 }
 
 #[test]

@@ -327,8 +327,12 @@ impl Operator for Scaled<'_> {
 
     /// With what lies between the two products on the device.
     fn apply_gram(&self, b: ArrayView2<f64>) -> Result<Array2<f64>> {
-        check_rows("apply twice", b, self.columns())?;
+        check_rows("apply twice", b, self.rows().min(self.columns()))?;
         self.ctx.check()?;
-        self.transpose_times(&self.times(&Dense::send(self.gpu, b)?)?)?.receive(self.gpu)
+        let b = Dense::send(self.gpu, b)?;
+        match self.rows() <= self.columns() {
+            true => self.times(&self.transpose_times(&b)?)?.receive(self.gpu),
+            false => self.transpose_times(&self.times(&b)?)?.receive(self.gpu),
+        }
     }
 }

@@ -29,7 +29,7 @@ eggnog_start <- function(species, taxon, max_group_size, threads, memory) .Call(
 filter_homology_ <- function(homology, share) .Call(wrap__filter_homology_, homology, share)
 read_homology_start <- function(path, threads, memory) .Call(wrap__read_homology_start, path, threads, memory)
 write_homology_start <- function(path, genes, homology, filter, threads, memory) .Call(wrap__write_homology_start, path, genes, homology, filter, threads, memory)
-job_poll <- function(object) .Call(wrap__job_poll, object)
+job_poll <- function(object, wait) .Call(wrap__job_poll, object, wait)
 job_cancel <- function(object) .Call(wrap__job_cancel, object)
 job_result <- function(object) .Call(wrap__job_result, object)
 mapping_start <- function(species, homology, from, mapping_options, knn_options, seed, backend, threads, memory) .Call(wrap__mapping_start, species, homology, from, mapping_options, knn_options, seed, backend, threads, memory)

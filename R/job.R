@@ -39,14 +39,13 @@ run_job <- function(outcome, run, label, species = NULL) {
   on.exit(job_cancel(job), add = TRUE)
   bar <- new_bar(label, run$verbose)
   on.exit(close_bar(bar), add = TRUE)
-  pause <- 0.001
   repeat {
-    state <- job_poll(job)
+    # Returns when the job ends, and at least 20 times a second.
+    state <- job_poll(job, 0.05)
     draw_bar(bar, state)
     if (state$done) break
-    # Short jobs are noticed at once; long ones are polled 20 times a second. Sys.sleep() honours interrupts.
-    Sys.sleep(pause)
-    pause <- min(2 * pause, 0.05)
+    # Honours interrupts.
+    Sys.sleep(0)
   }
   result <- rust_value(job_result(job), species)
   record(run, label, result)

@@ -13,7 +13,7 @@ test_that("a cancelled job has no result, and no harm is done", {
   job <- rust_value(expression_start(counts, samap_defaults()$preprocess, NULL, 1L, 2^30))
   job_cancel(job)
   job_cancel(job)
-  expect_true(job_poll(job)$done)
+  expect_true(job_poll(job, 0)$done)
   expect_error(rust_value(job_result(job)), class = "samap_error")
   expect_error(rust_value(job_result("no job")), class = "samap_error")
 })
@@ -21,7 +21,7 @@ test_that("a cancelled job has no result, and no harm is done", {
 test_that("an interrupt cancels the job", {
   cancelled <- FALSE
   local_mocked(
-    job_poll = function(job) rlang::interrupt(),
+    job_poll = function(job, wait) rlang::interrupt(),
     job_cancel = function(job) cancelled <<- TRUE
   )
   run <- new_run(1L, verbose = FALSE)

@@ -219,9 +219,9 @@ test_that("an interrupt ends the program", {
   dir <- file.path(withr::local_tempdir(), "maps")
   # What Sys.sleep() raises on Ctrl-C, once the program runs.
   poll <- job_poll
-  local_mocked(job_poll = function(job) {
+  local_mocked(job_poll = function(job, wait) {
     if (file.exists(mark) && length(readLines(mark)) > 0) rlang::interrupt()
-    poll(job)
+    poll(job, wait)
   })
   started <- proc.time()[["elapsed"]]
   outcome <- tryCatch(quiet_blast(fastas, dir, "diamond"), interrupt = function(condition) "interrupted")

@@ -7,21 +7,22 @@ use samap_core::backend::{Device, Request};
 use samap_core::{Context, Error as CoreError, Result};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Makes the R value of a finished job; runs on R's thread.
 pub type Pack = Box<dyn FnOnce() -> Result<Robj> + Send>;
 
-/// How long a caller waits for a job it cancelled, and how often it looks. What takes longer is a factorisation under way, which
-/// nothing can cut short.
+/// How long a caller waits for a job it cancelled. What takes longer is a factorisation under way, which nothing can cut short.
 const PATIENCE: Duration = Duration::from_millis(500);
-const PAUSE: Duration = Duration::from_millis(5);
 
 /// A computation under way.
 pub struct Job {
     ctx: Arc<Context>,
     worker: Option<JoinHandle<Result<Pack>>>,
+    // Nothing is ever sent: the other end is gone as soon as the work has ended.
+    end: Receiver<()>,
     // R objects whose memory the worker reads; released after the worker has ended.
     inputs: Vec<Robj>,
 }
@@ -54,31 +55,32 @@ impl Job {
         F: FnOnce(&Context) -> Result<Pack> + Send + 'static,
     {
         let ctx = Arc::new(Context::new(memory as usize).with_folder(folder));
-        let shared = Arc::clone(&ctx);
+        let (shared, (under_way, end)) = (Arc::clone(&ctx), channel());
         let worker = std::thread::spawn(move || {
+            let _under_way: Sender<()> = under_way;
             let pool = rayon::ThreadPoolBuilder::new()
                 .num_threads(threads.max(1) as usize)
                 .build()
                 .map_err(|error| CoreError::Numerical { operation: "thread pool", reason: error.to_string() })?;
             pool.install(|| work(&shared))
         });
-        Ok(ExternalPtr::new(Job { ctx, worker: Some(worker), inputs }).into())
+        Ok(ExternalPtr::new(Job { ctx, worker: Some(worker), end, inputs }).into())
     }
 
     /// Cancels the job and waits until it has ended, for as long as it reads memory of R, else for [`PATIENCE`]: then it ends by
     /// itself, at its next check, and frees what it owns.
     fn stop(&mut self) {
         self.ctx.cancel();
-        let Some(worker) = self.worker.take() else { return };
-        let started = Instant::now();
-        while self.inputs.is_empty() && !worker.is_finished() {
-            if started.elapsed() > PATIENCE {
-                return;
-            }
-            std::thread::sleep(PAUSE);
-        }
+        let ended = !self.inputs.is_empty() || self.ends_within(PATIENCE);
         // The result of a cancelled job is of no interest, even if it is a panic.
-        drop(worker.join());
+        if let Some(worker) = self.worker.take().filter(|_| ended) {
+            drop(worker.join());
+        }
+    }
+
+    /// Waits for the work to end, at most so long.
+    fn ends_within(&self, time: Duration) -> bool {
+        self.worker.is_none() || self.end.recv_timeout(time) == Err(RecvTimeoutError::Disconnected)
     }
 }
 
@@ -92,12 +94,13 @@ fn job(object: &Robj) -> Result<ExternalPtr<Job>> {
     object.clone().try_into().map_err(interface)
 }
 
-/// Where a job stands: `list(done, phase, step, total)`. What is no job is done: `job_result()` says what is wrong with it.
+/// Where a job stands: `list(done, phase, step, total)`, after `wait` seconds, or as soon as it has ended. What is no job is
+/// done: `job_result()` says what is wrong with it.
 #[extendr]
-fn job_poll(object: Robj) -> Robj {
-    let (done, (phase, step, total)) = job(&object).map_or((true, (String::new(), 0, 0)), |job| {
-        (job.worker.as_ref().is_none_or(JoinHandle::is_finished), job.ctx.progress())
-    });
+fn job_poll(object: Robj, wait: f64) -> Robj {
+    let wait = Duration::try_from_secs_f64(wait).unwrap_or_default();
+    let (done, (phase, step, total)) =
+        job(&object).map_or((true, (String::new(), 0, 0)), |job| (job.ends_within(wait), job.ctx.progress()));
     list!(done = done, phase = phase, step = step as f64, total = total as f64).into()
 }
 

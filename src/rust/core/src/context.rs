@@ -52,7 +52,7 @@ pub struct Context {
 /// Share of the budget that pages of mapped files may take while a phase runs.
 pub const MAPPED_SHARE: usize = 16;
 
-/// Budget of working sets unless told otherwise: 1 GiB.
+/// Budget of working sets unless told otherwise: 2 GiB.
 pub const DEFAULT_MEMORY: usize = 2 << 30;
 
 impl Default for Context {

@@ -31,10 +31,10 @@ fn markers_start(species: Robj, threads: i32, memory: f64) -> Robj {
                 ctx.phase("markers", 1, || cluster_markers(&expression.expression, labels.view(), test, ctx))?;
             Ok(Box::new(move || {
                 Ok(list!(
-                    score = matrix_to_r(found.scores.view()),
-                    pval = matrix_to_r(found.pvals.view()),
-                    padj = matrix_to_r(found.padj.view()),
-                    fraction = matrix_to_r(found.fractions.view())
+                    score = matrix_to_r(found.scores.view())?,
+                    pval = matrix_to_r(found.pvals.view())?,
+                    padj = matrix_to_r(found.padj.view())?,
+                    fraction = matrix_to_r(found.fractions.view())?
                 )
                 .into())
             }) as Pack)

@@ -231,15 +231,51 @@ fn columns_to_r(dim: [usize; 2], pointers: Vec<usize>, rows: Vec<u32>, values: V
     Ok(matrix.into())
 }
 
+/// Rows that are copied at once into the columns of R: they stay in the cache meanwhile.
+const ROWS: usize = 64;
+
+/// Fills a matrix of R, whose memory is `columns` × `rows`, from rows.
+fn fill<T>(data: &mut [T], rows: usize, value: impl Fn(usize, usize) -> T) {
+    for start in (0..rows).step_by(ROWS) {
+        for (j, column) in data.chunks_exact_mut(rows.max(1)).enumerate() {
+            let some = &mut column[start..rows.min(start + ROWS)];
+            some.iter_mut().zip(start..).for_each(|(out, i)| *out = value(i, j));
+        }
+    }
+}
+
+/// A dense matrix of numbers for R, in memory of R from the start: some are large.
+fn numbers_to_r(rows: usize, columns: usize, value: impl Fn(usize, usize) -> f64) -> Result<Robj> {
+    let mut numbers = Robj::from(Doubles::new(rows * columns));
+    fill(numbers.as_real_slice_mut().ok_or_else(no_slice)?, rows, value);
+    with_dim(numbers, rows, columns)
+}
+
+/// The same of whole numbers.
+fn integers_to_r(rows: usize, columns: usize, value: impl Fn(usize, usize) -> i32) -> Result<Robj> {
+    let mut numbers = Robj::from(Integers::new(rows * columns));
+    fill(numbers.as_integer_slice_mut().ok_or_else(no_slice)?, rows, value);
+    with_dim(numbers, rows, columns)
+}
+
+fn with_dim(mut numbers: Robj, rows: usize, columns: usize) -> Result<Robj> {
+    let size = |n: usize| i32::try_from(n).map_err(|_| wrong("matrix", "at most 2^31 - 1 rows and columns"));
+    numbers.set_attrib("dim", [size(rows)?, size(columns)?]).map_err(interface)?;
+    Ok(numbers)
+}
+
+fn no_slice() -> CoreError {
+    wrong("matrix", "a vector of numbers")
+}
+
 /// A dense matrix for R.
-pub fn matrix_to_r<T: Copy + Into<f64>>(matrix: ArrayView2<T>) -> Robj {
-    RMatrix::new_matrix(matrix.nrows(), matrix.ncols(), |i, j| matrix[(i, j)].into()).into()
+pub fn matrix_to_r<T: Copy + Into<f64>>(matrix: ArrayView2<T>) -> Result<Robj> {
+    numbers_to_r(matrix.nrows(), matrix.ncols(), |i, j| matrix[(i, j)].into())
 }
 
 /// Rows of equal length as a matrix for R.
-pub fn rows_to_r(rows: &[Vec<f64>]) -> Robj {
-    let columns = rows.first().map_or(0, Vec::len);
-    RMatrix::new_matrix(rows.len(), columns, |i, j| rows[i][j]).into()
+pub fn rows_to_r(rows: &[Vec<f64>]) -> Result<Robj> {
+    numbers_to_r(rows.len(), rows.first().map_or(0, Vec::len), |i, j| rows[i][j])
 }
 
 /// A dense matrix of R as `f32`.
@@ -251,11 +287,10 @@ pub fn matrix_from_r(argument: &str, object: &Robj) -> Result<Array2<f32>> {
 }
 
 /// Neighbour indices (cells × k, 1-based) and distances for R.
-pub fn neighbours_to_r(neighbours: &Neighbours) -> (Robj, Robj) {
+pub fn neighbours_to_r(neighbours: &Neighbours) -> Result<(Robj, Robj)> {
     let (n, k) = (neighbours.cells(), neighbours.k);
-    let index = RMatrix::new_matrix(n, k, |i, j| neighbours.indices[i * k + j] as i32 + 1);
-    let distance = RMatrix::new_matrix(n, k, |i, j| neighbours.distances[i * k + j]);
-    (index.into(), distance.into())
+    let index = integers_to_r(n, k, |i, j| neighbours.indices[i * k + j] as i32 + 1)?;
+    Ok((index, numbers_to_r(n, k, |i, j| neighbours.distances[i * k + j])?))
 }
 
 /// Neighbours from R's matrix of 1-based indices; the distances are not needed by the mapping and left out.

@@ -21,7 +21,7 @@ fn umap_start(graph: Robj, latent: Robj, umap_options: Robj, backend: &str, thre
                 1,
                 || on_device!(device, backend => embedding::umap_on(backend, &graph, view, &options, ctx)),
             )?;
-            Ok(Box::new(move || Ok(matrix_to_r(layout.view()))) as Pack)
+            Ok(Box::new(move || matrix_to_r(layout.view())) as Pack)
         })
     })
 }

@@ -57,9 +57,9 @@ fn expression_overlap_start(
             let found = ctx.phase("expression overlap", 1, || {
                 analysis::expression_overlap(&graph, &offsets(&n_cells), &genes, average, threshold, ctx)
             })?;
-            Ok(Box::new(
-                move || Ok(list!(smoothed = matrix_to_r(found.smoothed.view()), overlap = found.overlap).into()),
-            ) as Pack)
+            Ok(Box::new(move || {
+                Ok(list!(smoothed = matrix_to_r(found.smoothed.view())?, overlap = found.overlap).into())
+            }) as Pack)
         })
     })
 }

@@ -22,7 +22,7 @@ fn type_expression_start(species: Robj, threads: i32, memory: f64) -> Robj {
                 analysis::type_expression(&expression.expression, &genes, labels.view(), ctx)
             })?;
             Ok(Box::new(move || {
-                let (mean, fraction) = (matrix_to_r(found.means.view()), matrix_to_r(found.fractions.view()));
+                let (mean, fraction) = (matrix_to_r(found.means.view())?, matrix_to_r(found.fractions.view())?);
                 Ok(list!(mean = mean, fraction = fraction).into())
             }) as Pack)
         })
@@ -37,7 +37,7 @@ fn cell_expression_start(pointer: Robj, genes: Robj, threads: i32, memory: f64) 
         let genes = crate::convert::indices("genes", &genes, expression.expression.genes())?;
         Job::start(threads, memory, vec![], move |ctx| {
             let found = ctx.phase("expression", 1, || analysis::cell_expression(&expression.expression, &genes))?;
-            Ok(Box::new(move || Ok(list!(values = matrix_to_r(found.view())).into())) as Pack)
+            Ok(Box::new(move || Ok(list!(values = matrix_to_r(found.view())?).into())) as Pack)
         })
     })
 }

@@ -83,7 +83,7 @@ fn reduction_start(path: String, name: String, threads: i32, memory: f64) -> Rob
         let path = PathBuf::from(path);
         Job::start(threads, memory, vec![], move |ctx| {
             let found = ctx.phase("read", 1, || h5ad::read_reduction(&path, &name))?;
-            Ok(Box::new(move || Ok(matrix_to_r(found.view()))) as Pack)
+            Ok(Box::new(move || matrix_to_r(found.view())) as Pack)
         })
     })
 }
@@ -102,7 +102,7 @@ fn saved_sam_start(path: String, threads: i32, memory: f64) -> Robj {
 
 fn saved_to_r(found: SavedSam) -> Result<Robj> {
     let neighbours = Neighbours { k: found.k, indices: found.indices, distances: found.distances };
-    let (index, distance) = neighbours_to_r(&neighbours);
+    let (index, distance) = neighbours_to_r(&neighbours)?;
     Ok(list!(
         weights = found.weights,
         dispersions = found.dispersions,
@@ -111,8 +111,8 @@ fn saved_to_r(found: SavedSam) -> Result<Robj> {
         kept = found.kept,
         neighbor_index = index,
         neighbor_distance = distance,
-        scores = matrix_to_r(found.scores.view()),
-        pcs = matrix_to_r(found.loadings.view()),
+        scores = matrix_to_r(found.scores.view())?,
+        pcs = matrix_to_r(found.loadings.view())?,
         preprocess = parameters_to_r(found.preprocess)?,
         run = parameters_to_r(found.run)?
     )
@@ -140,7 +140,7 @@ fn mapping_to_r(found: SavedMapping) -> Result<Robj> {
         cells = columns_to_r(found.columns)?,
         k = found.k,
         graph = graph_to_r(&found.graph)?,
-        umap = found.umap.map_or_else(|| NULL.into(), |umap| matrix_to_r(umap.view())),
+        umap = found.umap.map_or_else(|| Ok(NULL.into()), |umap| matrix_to_r(umap.view()))?,
         gene_species = indices_to_r(found.gene_species),
         genes = found.genes,
         matched = found.matched,

@@ -177,21 +177,22 @@ fn mapping_start(
             let found = on_device!(device, backend => {
                 mapping::run_on(backend, &atlases, &homology.graph, start, &options, ctx)
             })?;
-            Ok(Box::new(move || mapping_to_r(&found, &homology)) as Pack)
+            Ok(Box::new(move || mapping_to_r(found, &homology)) as Pack)
         })
     })
 }
 
-fn mapping_to_r(found: &Mapping, homology: &Homology) -> Result<Robj> {
-    let pass = |pass: &Pass| -> Result<Robj> {
+/// Each part is given up as soon as R has its own.
+fn mapping_to_r(found: Mapping, homology: &Homology) -> Result<Robj> {
+    let pass = |pass: Pass| -> Result<Robj> {
         Ok(list!(iteration = pass.number as i32, graph = graph_to_r(&pass.stitched)?).into())
     };
-    let passes = found.passes.iter().map(pass).collect::<Result<Vec<Robj>>>()?;
+    let passes = found.passes.into_iter().map(pass).collect::<Result<Vec<Robj>>>()?;
     Ok(list!(
         passes = List::from_values(passes),
         correlation = homology.values(&found.refined),
         refined_over = found.refined_over as i32,
-        latent = matrix_to_r(found.latent.view())
+        latent = matrix_to_r(found.latent.view())?
     )
     .into())
 }

@@ -78,16 +78,16 @@ fn sam_start(pointer: Robj, sam_options: Robj, knn_options: Robj, backend: &str,
         Job::start_on(options::backend(backend)?, threads, memory, move |device, ctx| {
             let result = on_device!(device, backend => run::run_on(backend, &species, &options, ctx))?;
             Ok(Box::new(move || {
-                let (index, distance) = neighbours_to_r(&result.neighbours);
+                let (index, distance) = neighbours_to_r(&result.neighbours)?;
                 Ok(list!(
                     weights = result.weights,
                     dispersions = result.dispersions,
                     neighbor_index = index,
                     neighbor_distance = distance,
-                    scores = matrix_to_r(result.scores.view()),
-                    pcs = matrix_to_r(result.loadings.view()),
+                    scores = matrix_to_r(result.scores.view())?,
+                    pcs = matrix_to_r(result.loadings.view())?,
                     ranked_genes = indices_to_r(result.ranked_genes),
-                    weights_per_iteration = rows_to_r(&result.weights_per_iteration)
+                    weights_per_iteration = rows_to_r(&result.weights_per_iteration)?
                 )
                 .into())
             }) as Pack)

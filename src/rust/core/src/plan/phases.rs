@@ -18,14 +18,13 @@ const ITERATIONS: f64 = 3.0;
 const CLUSTERS: f64 = 12.0;
 /// Sums per gene that exist side by side when cells are gone through in blocks.
 const BLOCKS: f64 = 32.0;
-/// Vectors multiplied at once by the exact and by the randomized solver, and blocks of cells whose sums exist side by side.
-const EXACT_STRIP: f64 = 32.0;
+/// Vectors that the randomized solver multiplies at once, and sums over blocks of cells that exist side by side, those under way
+/// included.
 const STRIP: f64 = 32.0;
-const PARTIAL: f64 = 16.0;
-/// Vectors of the randomized solver's basis per component and at least, when it is as large as it gets, and the room they are given.
+const PARTIAL: f64 = 22.0;
+/// Vectors of its basis per component and at least, when it is as large as it gets.
 const PER_COMPONENT: f64 = 4.0;
 const LEAST_VECTORS: f64 = 640.0;
-const ROOM: f64 = 1.6;
 /// Dense operations in the time of a product of two entries whose place has to be looked up.
 const GATHERED: f64 = 45.0;
 /// Queries and database rows in a tile of an exact search.
@@ -154,29 +153,35 @@ fn pca(n: f64, g: f64, entries: f64, k: f64, solver: PcaSolver, scores: bool) ->
         PcaSolver::Exact => true,
         PcaSolver::Lanczos | PcaSolver::Randomized => false,
     };
+    let side = n.min(g);
+    let result = side * k * DOUBLE + g * k * (DOUBLE + SINGLE) + if scores { n * k * SINGLE } else { 0.0 };
     if exact {
-        // The Gram matrix of the smaller side, a Krylov basis of up to a dozen vectors per component in a room twice as
-        // large, entries by gene where cells are fewer; then scores and loadings in double and in single precision.
-        let side = n.min(g);
-        let basis = (24.0 * k * side * DOUBLE).min(3.0 * side * side * DOUBLE);
-        let by_gene = if n <= g { entries * EDGE } else { 0.0 };
-        let result = (n + g) * k * (DOUBLE + SINGLE);
-        let bytes = side * side * DOUBLE + basis + by_gene.max(PARTIAL * g * EXACT_STRIP * DOUBLE) + result;
+        // The Gram matrix of the smaller side; while it is made, entries by gene where cells are fewer; afterwards a Krylov basis
+        // of up to eight vectors per component, eigenvectors one by one, or all of them with room for two more such matrices.
+        let (few, some) = (8.0 * k < side, 4.0 * k <= side);
+        let by_gene = if n <= g { entries * (INDEX + SINGLE) } else { 0.0 };
+        let vectors = match (few, some) {
+            (true, _) => 8.0 * k,
+            (_, true) => 2.0 * k,
+            _ => 3.0 * side,
+        };
+        let bytes = (side * side * DOUBLE + by_gene.max(vectors * side * DOUBLE)).max(result + n * k * DOUBLE);
         // From entry to entry, or densely where that is less.
         let pairs = |shared: f64| GATHERED * entries * entries / (2.0 * shared);
         let gram = if n <= g { pairs(g).min(n * n * g) } else { pairs(n).min(n * g * g) };
-        // The leading pairs by iteration, or all of them where many are wanted.
-        let eigen = if 8.0 * k < side { 2.0 * side * side * 12.0 * k } else { 9.0 * side * side * side };
+        // Products with the basis, or a tridiagonal matrix and its eigenvectors.
+        let eigen = if few { 2.0 * 12.0 * k } else { side * if some { 4.0 } else { 9.0 } } * side * side;
         let work = Work { double: gram + eigen + 4.0 * entries * k, ..Work::default() };
         return Need { bytes, work, factor: factor::EXACT };
     }
-    // A basis over the genes, one pass over the cells per block of it; nothing grows with the cells but the scores.
-    let vectors = (PER_COMPONENT * k).max(LEAST_VECTORS).min(g);
-    let basis = ROOM * vectors * g * DOUBLE;
-    let sums = PARTIAL * g * STRIP * DOUBLE;
-    let bytes = basis + sums + g * k * (DOUBLE + SINGLE) + if scores { n * k * SINGLE } else { 0.0 };
-    let single = 4.0 * entries * vectors + 2.0 * entries * k;
-    let work = Work { single, double: 4.0 * g * vectors * vectors, ..Work::default() };
+    // A basis over the smaller side and its projection, one pass over the cells per block; nothing grows with the larger side
+    // but the scores.
+    let vectors = (PER_COMPONENT * k).max(LEAST_VECTORS).min(side);
+    let basis = vectors * side * SINGLE + 2.0 * vectors * vectors * DOUBLE;
+    let sums = PARTIAL * g * STRIP * SINGLE;
+    let bytes = (basis + sums.max(side * k * (DOUBLE + SINGLE))).max(result);
+    let single = 4.0 * entries * vectors + 2.0 * entries * k + 4.0 * side * vectors * vectors;
+    let work = Work { single, ..Work::default() };
     Need { bytes, work, factor: factor::RANDOMIZED }
 }
 

@@ -163,22 +163,24 @@ check_counts <- function(counts, species) {
     bad_atlas("empty", species, found,
       remedy = "Counts are genes x cells; remove the species, or give it cells.")
   }
-  range <- if (length(counts@x) > 0) range(counts@x) else c(0, 0)
-  if (anyNA(range)) {
-    bad_atlas("missing", species, paste0("has ", count_of(sum(is.na(counts@x)), "missing value"), " (NA or NaN)."),
+  found <- engine_count_summary(counts)
+  if (found$missing > 0) {
+    bad_atlas("missing", species, paste0("has ", count_of(found$missing, "missing value"), " (NA or NaN)."),
       remedy = "Counts must be complete; 0 where nothing was counted.")
   }
-  if (range[[1]] < 0) {
-    bad_atlas("negative", species, paste0("has negative values, the smallest is ", format(range[[1]]), "."),
+  if (found$smallest < 0) {
+    bad_atlas("negative", species, paste0("has negative values, the smallest is ", format(found$smallest), "."),
       remedy = "Give raw counts, not scaled or centred data.")
   }
-  if (is.infinite(range[[2]])) {
+  if (found$largest == Inf) {
     bad_atlas("infinite", species, "has infinite values.", remedy = "Give raw counts.")
   }
-  if (range[[2]] == 0) {
+  if (found$largest <= 0) {
     bad_atlas("empty", species, "has no counts at all: every value is 0.", remedy = "Give raw counts.")
   }
-  warn_doubtful_counts(counts, species)
+  looked_at <- counts@x[seq_len(min(length(counts@x), 1e5))]
+  warn_not_counts(mean(looked_at != round(looked_at)), species)
+  warn_empty(sum(diff(counts@p) == 0), nrow(counts) - found$genes, nrow(counts), species)
   counts
 }
 
@@ -187,12 +189,6 @@ bad_atlas <- function(kind, species, found, remedy) {
     kind, unusable_atlas(species), argument = atlas_argument(species), species = species,
     found = paste("It", found), remedy = remedy
   )
-}
-
-warn_doubtful_counts <- function(counts, species) {
-  looked_at <- counts@x[seq_len(min(length(counts@x), 1e5))]
-  warn_not_counts(mean(looked_at != round(looked_at)), species)
-  warn_empty(sum(diff(counts@p) == 0), nrow(counts) - count_rows(counts), nrow(counts), species)
 }
 
 # fractional: share of values that are no whole numbers.
@@ -222,15 +218,6 @@ warn_empty <- function(empty_cells, empty_genes, n_genes, species) {
       remedy = "They are harmless, but are the counts complete, and is this the right matrix?"
     )
   }
-}
-
-# Number of rows with entries; in pieces, since a matrix may have billions of entries.
-count_rows <- function(x) {
-  seen <- logical(nrow(x))
-  for (first in seq(1, max(1, length(x@i)), by = 1e7)) {
-    seen[x@i[first:min(first + 1e7 - 1, length(x@i))] + 1L] <- TRUE
-  }
-  sum(seen)
 }
 
 # Too few cells to find neighbours among is an error; fewer than were asked for is a warning, and all the others are

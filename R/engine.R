@@ -37,6 +37,9 @@ engine_expression <- function(counts, preprocess, run, label) {
   run_job(expression_start(counts, preprocess, run$folder, run$threads, run$memory), run, label, label)
 }
 
+# Range of the values of a dgCMatrix of counts, how many are missing, and how many genes have entries.
+engine_count_summary <- function(counts) rust_value(count_summary(counts))
+
 # Counts that stay out of R, as a dgCMatrix of genes x cells without dimnames.
 engine_counts <- function(counts, run, label) {
   run_job(counts_start(counts, run$threads, run$memory), run, label, label)$counts

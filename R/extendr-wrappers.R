@@ -5,6 +5,7 @@ cell_scores_start <- function(graph, n_cells, species, k, threads, memory) .Call
 symmetric_start <- function(graph, threads, memory) .Call(wrap__symmetric_start, graph, threads, memory)
 components_start <- function(neighbor_index, threads, memory) .Call(wrap__components_start, neighbor_index, threads, memory)
 markers_start <- function(species, threads, memory) .Call(wrap__markers_start, species, threads, memory)
+count_summary <- function(counts) .Call(wrap__count_summary, counts)
 counts_start <- function(source, threads, memory) .Call(wrap__counts_start, source, threads, memory)
 devices_ <- function() .Call(wrap__devices_)
 available_cores_ <- function() .Call(wrap__available_cores_)

@@ -94,9 +94,13 @@ impl Own {
     }
 }
 
-fn memory(slots: &SparseSlots) -> Source<'_> {
+fn in_memory(slots: &SparseSlots) -> MemoryCounts<'_> {
     let (pointers, indices, values) = (slots.pointers, slots.rows, slots.values);
-    Source::Memory(MemoryCounts { genes: slots.dim.0, pointers, indices, values })
+    MemoryCounts { genes: slots.dim.0, pointers, indices, values }
+}
+
+fn memory(slots: &SparseSlots) -> Source<'_> {
+    Source::Memory(in_memory(slots))
 }
 
 /// Genes and cells.
@@ -131,7 +135,19 @@ fn counts_start(source: Robj, threads: i32, memory: f64) -> Robj {
     })
 }
 
+/// What a `dgCMatrix` of counts looks like: `list(smallest, largest, missing, genes)`, the range of its values, how many are NA,
+/// and how many genes have entries.
+#[extendr]
+fn count_summary(counts: Robj) -> Robj {
+    outcome(|| {
+        let found = in_memory(&SparseSlots::of("counts", &counts)?).summary();
+        let (missing, genes) = (found.missing as f64, found.genes as f64);
+        Ok(list!(smallest = found.smallest, largest = found.largest, missing = missing, genes = genes).into())
+    })
+}
+
 extendr_module! {
     mod counts;
+    fn count_summary;
     fn counts_start;
 }

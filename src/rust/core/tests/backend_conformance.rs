@@ -170,7 +170,11 @@ fn multiplies(backend: &impl Backend) -> Vec<Array2<f64>> {
             let gram = found.gram().unwrap();
             let plain = if n <= genes.len() { expected.dot(&expected.t()) } else { expected.t().dot(&expected) };
             assert_close(gram.view(), plain.view(), 1e-12, &place);
-            all.push(gram);
+            let c = Array2::from_shape_fn((plain.nrows(), 40), |(i, j)| ((i * 5 + j) % 13) as f64 - 6.0);
+            // May be single precision.
+            let times = found.apply_gram(c.view()).unwrap();
+            assert_close(times.view(), plain.dot(&c).view(), 1e-5, &place);
+            all.extend([gram, times]);
             assert!(matches!(found.apply(Array2::zeros((g + 1, 1)).view()), Err(Error::Shape { .. })));
         }
         assert!(backend.scaled(&on_device, &genes, Scale::Genes(vec![1.0]), &weights, &ctx).is_err() || g == 1);

@@ -4,6 +4,7 @@
 //! files there.
 
 use crate::io::h5ad::{self, CountsFile};
+use crate::simd::vectorised;
 use crate::sparse::{Column, Csr, Expression, RowBuilder, mapped};
 use crate::{Context, Error, Result};
 use std::borrow::Cow;
@@ -18,6 +19,53 @@ pub struct MemoryCounts<'a> {
     pub indices: &'a [i32],
     /// Count of every entry.
     pub values: &'a [f64],
+}
+
+/// What tells at once whether a matrix may be one of counts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    /// Smallest of the stored values; infinite where there is none.
+    pub smallest: f64,
+    /// Largest of the stored values; minus infinity where there is none.
+    pub largest: f64,
+    /// Values that are NA or no numbers.
+    pub missing: usize,
+    /// Genes with entries.
+    pub genes: usize,
+}
+
+/// Values compared side by side.
+const LANES: usize = 8;
+
+impl MemoryCounts<'_> {
+    /// Range of the values and genes with entries, in one pass over each.
+    pub fn summary(&self) -> Summary {
+        let (mut smallest, mut largest, mut missing) = ([f64::INFINITY; LANES], [f64::NEG_INFINITY; LANES], [0; LANES]);
+        vectorised(
+            #[inline(always)]
+            || {
+                for values in self.values.chunks(LANES) {
+                    for (lane, &x) in values.iter().enumerate() {
+                        smallest[lane] = if x < smallest[lane] { x } else { smallest[lane] };
+                        largest[lane] = if x > largest[lane] { x } else { largest[lane] };
+                        missing[lane] += usize::from(x.is_nan());
+                    }
+                }
+            },
+        );
+        let mut seen = vec![false; self.genes];
+        for &gene in self.indices {
+            if let Some(seen) = seen.get_mut(gene as usize) {
+                *seen = true;
+            }
+        }
+        Summary {
+            smallest: smallest.into_iter().fold(f64::INFINITY, f64::min),
+            largest: largest.into_iter().fold(f64::NEG_INFINITY, f64::max),
+            missing: missing.into_iter().sum(),
+            genes: seen.into_iter().filter(|&seen| seen).count(),
+        }
+    }
 }
 
 /// Where the counts of a sample are.
@@ -124,6 +172,16 @@ fn copy<C: Column>(counts: &MemoryCounts, joint: &[u32], rows: &mut RowBuilder<C
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_summary_sees_every_value() {
+        let (pointers, indices) = ([0, 19], (0..19).map(|i| 2 * (i % 9)).collect::<Vec<i32>>());
+        let mut values: Vec<f64> = (0..19).map(|i| f64::from(i + 1)).collect();
+        let of = |values: &[f64]| MemoryCounts { genes: 20, pointers: &pointers, indices: &indices, values }.summary();
+        assert_eq!(of(&values), Summary { smallest: 1.0, largest: 19.0, missing: 0, genes: 9 });
+        (values[0], values[7], values[18]) = (f64::NAN, -3.0, f64::INFINITY);
+        assert_eq!(of(&values), Summary { smallest: -3.0, largest: f64::INFINITY, missing: 1, genes: 9 });
+    }
 
     #[test]
     fn samples_are_joined_by_their_genes() {

@@ -3,13 +3,11 @@
 use crate::Result;
 use ndarray::{Array2, ArrayView2};
 
-/// Scores A V of all cells, summed up.
+/// Scores A V of all cells.
 #[derive(Debug, Clone)]
 pub struct Projection {
     /// cells × k, where they are kept.
     pub scores: Option<Array2<f32>>,
-    /// Euclidean length of each component's scores.
-    pub lengths: Vec<f64>,
     /// Whether each component's score of largest absolute value (the first of equal ones) is negative.
     pub negative: Vec<bool>,
 }
@@ -52,15 +50,14 @@ pub trait Operator: Sync {
         }
     }
 
-    /// A V for V (genes × k), summed up. The scores themselves are only held if asked for.
+    /// A V for V (genes × k), maybe in single precision. The scores are only held if asked for.
     ///
     /// # Errors
     /// [`crate::Error::Shape`] when V does not fit; [`crate::Error::Cancelled`].
     fn project(&self, v: ArrayView2<f64>, keep: bool) -> Result<Projection> {
         let scores = self.apply(v)?;
-        let lengths = scores.columns().into_iter().map(|x| x.dot(&x).sqrt()).collect();
         let extreme = |best: f64, &x: &f64| if x.abs() > best.abs() { x } else { best };
         let negative = scores.columns().into_iter().map(|x| x.iter().fold(0.0, extreme) < 0.0).collect();
-        Ok(Projection { scores: keep.then(|| scores.mapv(|x| x as f32)), lengths, negative })
+        Ok(Projection { scores: keep.then(|| scores.mapv(|x| x as f32)), negative })
     }
 }

@@ -112,10 +112,7 @@ fn lanczos_leading(operator: &impl Operator, k: usize, seed: u64, ctx: &Context)
 /// Components from left singular vectors U, the eigenvectors of A Aᵀ: loadings Aᵀ U / S. Singular values below `noise` times
 /// the largest are rounding.
 fn from_left(operator: &impl Operator, eigen: Eigen, noise: f64) -> Result<Pca> {
-    let Eigen { values, vectors: u } = eigen;
-    let largest = values.first().map_or(0.0, |first| first.max(0.0).sqrt());
-    let singular = |value: f64| Some(value.max(0.0).sqrt()).filter(|&s| s > noise * largest).unwrap_or(0.0);
-    let values: Vec<f64> = values.into_iter().map(singular).collect();
+    let (values, u) = (singular_values(&eigen, noise), eigen.vectors);
     let mut extremes = vec![0.0f64; values.len()];
     for row in u.outer_iter() {
         extremes.iter_mut().zip(row).for_each(|(best, &x)| *best = if x.abs() > best.abs() { x } else { *best });
@@ -140,31 +137,36 @@ fn columns_times(a: &Array2<f64>, factors: &[f64]) -> Array2<f32> {
     out
 }
 
-/// Components from right singular vectors V, the eigenvectors of Aᵀ A: scores A V, whose lengths are the singular values.
+/// Components from right singular vectors V, the eigenvectors of Aᵀ A: scores A V, in single precision.
 fn from_right(operator: &impl Operator, eigen: Eigen, keep: bool) -> Result<Pca> {
-    let mut v = eigen.vectors;
-    let Projection { scores, mut lengths, negative } = operator.project(v.view(), keep)?;
-    let mut scores = scores.unwrap_or_default();
-    let floor = lengths.iter().copied().fold(0.0, f64::max) * SINGLE_RANK_TOLERANCE;
-    for (j, length) in lengths.iter_mut().enumerate() {
-        let noise = *length <= floor;
-        if noise {
-            *length = 0.0;
+    let values = singular_values(&eigen, SINGLE_RANK_TOLERANCE);
+    let Projection { mut scores, negative } = operator.project(eigen.vectors.view(), keep)?;
+    let sign = |(&s, &negative): (&f64, &bool)| {
+        if s == 0.0 {
+            0.0
+        } else if negative {
+            -1.0
+        } else {
+            1.0
         }
-        if noise || negative[j] {
-            let factor = if noise { 0.0 } else { -1.0 };
-            v.column_mut(j).mapv_inplace(|x| x * factor);
-            if keep {
-                scores.column_mut(j).mapv_inplace(|x| x * factor as f32);
-            }
-        }
+    };
+    let signs: Vec<f64> = values.iter().zip(&negative).map(sign).collect();
+    for mut row in scores.iter_mut().flat_map(|scores| scores.outer_iter_mut()) {
+        row.iter_mut().zip(&signs).for_each(|(x, &sign)| *x *= sign as f32);
     }
     Ok(Pca {
-        scores,
-        loadings: v.mapv(|x| x as f32),
-        explained_variance: explained(&lengths, operator.rows()),
-        singular_values: lengths,
+        scores: scores.unwrap_or_default(),
+        loadings: columns_times(&eigen.vectors, &signs),
+        explained_variance: explained(&values, operator.rows()),
+        singular_values: values,
     })
+}
+
+/// Square roots of the eigenvalues; 0 for what is below `noise` times the largest.
+fn singular_values(eigen: &Eigen, noise: f64) -> Vec<f64> {
+    let root = |value: &f64| value.max(0.0).sqrt();
+    let floor = noise * eigen.values.first().map_or(0.0, root);
+    eigen.values.iter().map(root).map(|s| if s > floor { s } else { 0.0 }).collect()
 }
 
 /// S² / (cells − 1).

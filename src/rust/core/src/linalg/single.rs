@@ -90,29 +90,10 @@ fn strips(width: usize) -> impl Iterator<Item = Range<usize>> {
     (0..width).step_by(BLOCK).map(move |start| start..(start + BLOCK).min(width))
 }
 
-/// Lengths and extremes of scores under way.
-struct Summary {
-    squares: Vec<f64>,
-    extremes: Vec<f32>,
-}
-
-impl Summary {
-    fn new(k: usize) -> Self {
-        Summary { squares: vec![0.0; k], extremes: vec![0.0; k] }
-    }
-
-    fn add(&mut self, scores: &[f32]) {
-        for ((square, extreme), &x) in self.squares.iter_mut().zip(&mut self.extremes).zip(scores) {
-            *square += f64::from(x) * f64::from(x);
-            *extreme = if x.abs() > extreme.abs() { x } else { *extreme };
-        }
-    }
-
-    fn merge(&mut self, later: &Summary) {
-        self.squares.iter_mut().zip(&later.squares).for_each(|(sum, x)| *sum += x);
-        for (extreme, &x) in self.extremes.iter_mut().zip(&later.extremes) {
-            *extreme = if x.abs() > extreme.abs() { x } else { *extreme };
-        }
+/// Score of largest absolute value per component; of equal ones the first.
+fn take_extremes<'a>(extremes: &mut [f32], scores: impl IntoIterator<Item = &'a f32>) {
+    for (extreme, &x) in extremes.iter_mut().zip(scores) {
+        *extreme = if x.abs() > extreme.abs() { x } else { *extreme };
     }
 }
 
@@ -285,17 +266,17 @@ impl Scaled<'_> {
     pub(super) fn scores(&self, v: ArrayView2<f64>, keep: bool) -> Result<Projection> {
         let (n, k, factors) = (self.cells(), v.ncols(), self.factors());
         let packed: Vec<Packed> = strips(k).map(|strip| Packed::new(packed(v, &strip), self.centre())).collect();
-        let of_block = |start: usize, out: &mut [f32]| -> Result<Summary> {
+        let of_block = |start: usize, out: &mut [f32]| -> Result<Vec<f32>> {
             self.check()?;
-            let mut summary = Summary::new(k);
+            let mut extremes = vec![0.0; k];
             vectorised(
                 #[inline(always)]
-                || self.project_block(&factors, &packed, start, k, out, &mut summary),
+                || self.project_block(&factors, &packed, start, k, out, &mut extremes),
             );
-            Ok(summary)
+            Ok(extremes)
         };
         let mut scores = keep.then(|| Array2::zeros((n, k)));
-        let summaries: Vec<Summary> = match scores.as_mut().and_then(|scores| scores.as_slice_mut()) {
+        let of_blocks: Vec<Vec<f32>> = match scores.as_mut().and_then(|scores| scores.as_slice_mut()) {
             Some(scores) => {
                 let blocks = scores.par_chunks_mut(ROWS * k).enumerate();
                 blocks.map(|(i, out)| of_block(i * ROWS, out)).collect::<Result<_>>()?
@@ -306,10 +287,9 @@ impl Scaled<'_> {
                 blocks.map(held).collect::<Result<_>>()?
             }
         };
-        let mut all = Summary::new(k);
-        summaries.iter().for_each(|summary| all.merge(summary));
-        let lengths = all.squares.iter().map(|square| square.sqrt()).collect();
-        Ok(Projection { scores, lengths, negative: all.extremes.iter().map(|&x| x < 0.0).collect() })
+        let mut extremes = vec![0.0; k];
+        of_blocks.iter().for_each(|later| take_extremes(&mut extremes, later));
+        Ok(Projection { scores, negative: extremes.iter().map(|&x| x < 0.0).collect() })
     }
 
     #[inline(always)]
@@ -320,7 +300,7 @@ impl Scaled<'_> {
         start: usize,
         k: usize,
         out: &mut [f32],
-        summary: &mut Summary,
+        extremes: &mut [f32],
     ) {
         let (mut entries, cells) = (Entries::default(), start..start + out.len() / k);
         for first in cells.clone().step_by(TOGETHER) {
@@ -333,7 +313,7 @@ impl Scaled<'_> {
                     out.copy_from_slice(&scores[..out.len()]);
                 }
             }
-            out.chunks(k).for_each(|scores| summary.add(scores));
+            out.chunks(k).for_each(|scores| take_extremes(extremes, scores));
         }
     }
 }

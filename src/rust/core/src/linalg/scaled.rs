@@ -33,6 +33,9 @@ pub enum Scale {
 /// Cells in a tile of rows.
 const TILE: usize = 256;
 
+/// Blocks of cells whose sums exist side by side.
+const BLOCKS: usize = 16;
+
 /// Genes, and cells, whose entries are put in order at once.
 pub(super) const GENES: usize = 256;
 const CELLS: usize = 2048;
@@ -267,18 +270,18 @@ impl<'a> Scaled<'a> {
         }
     }
 
-    /// Means of the columns.
+    /// Means of the columns, from the sums of at most [`BLOCKS`] blocks of cells.
     fn means(&self) -> Vec<f64> {
-        let n = self.cells().max(1) as f64;
-        let mut means = vec![0.0; self.genes()];
-        means.par_chunks_mut(GENES).enumerate().for_each(|(i, means)| {
-            let start = i * GENES;
-            let columns = start..start + means.len();
-            let mut add = |j: usize, x: f32| means[j - start] += self.value(j, x);
-            (0..self.cells()).for_each(|cell| self.each_scaled(cell, &columns, &mut add));
-            means.iter_mut().for_each(|sum| *sum /= n);
-        });
-        means
+        let n = self.cells();
+        let size = n.div_ceil(BLOCKS).max(TILE);
+        let sums_of = |block: usize| {
+            let mut sums = vec![0.0; self.genes()];
+            let cells = block * size..((block + 1) * size).min(n);
+            cells.for_each(|cell| self.each(cell, |j, x| sums[j] += x));
+            sums
+        };
+        let partial: Vec<Vec<f64>> = (0..n.div_ceil(size)).into_par_iter().map(sums_of).collect();
+        (0..self.genes()).map(|j| partial.iter().map(|sums| sums[j]).sum::<f64>() / n.max(1) as f64).collect()
     }
 }
 

@@ -245,7 +245,7 @@ fn fill<T>(data: &mut [T], rows: usize, value: impl Fn(usize, usize) -> T) {
 }
 
 /// A dense matrix of numbers for R, in memory of R from the start: some are large.
-fn numbers_to_r(rows: usize, columns: usize, value: impl Fn(usize, usize) -> f64) -> Result<Robj> {
+pub fn numbers_to_r(rows: usize, columns: usize, value: impl Fn(usize, usize) -> f64) -> Result<Robj> {
     let mut numbers = Robj::from(Doubles::new(rows * columns));
     fill(numbers.as_real_slice_mut().ok_or_else(no_slice)?, rows, value);
     with_dim(numbers, rows, columns)

@@ -2,7 +2,7 @@
 
 use crate::alignment_scores::{OwnLabels, scores_from_r};
 use crate::cluster_markers::test;
-use crate::convert::{Fields, indices, indices_to_r};
+use crate::convert::{Fields, indices, indices_to_r, numbers_to_r};
 use crate::error::{outcome, wrong};
 use crate::job::{Job, Pack};
 use crate::sam::{Species, held};
@@ -18,9 +18,9 @@ pub const CLASSES: &[(&str, EdgeClass)] =
     &[("ortholog", EdgeClass::Ortholog), ("substitution", EdgeClass::Substitution), ("homolog", EdgeClass::Homolog)];
 
 /// A matrix with a row per clique and a column per corner or edge.
-fn table<'a>(cliques: &'a Cliques, of: impl Fn(usize) -> &'a [u32], value: impl Fn(u32) -> f64) -> Robj {
+fn table<'a>(cliques: &'a Cliques, of: impl Fn(usize) -> &'a [u32], value: impl Fn(u32) -> f64) -> Result<Robj> {
     let columns = if cliques.is_empty() { 0 } else { of(0).len() };
-    RMatrix::new_matrix(cliques.len(), columns, |i, j| value(of(i)[j])).into()
+    numbers_to_r(cliques.len(), columns, |i, j| value(of(i)[j]))
 }
 
 /// Cliques of aligned types, best first: `list(species, kind)` (cliques × corners) and `score` (cliques × edges). `scores`: rows of
@@ -36,9 +36,9 @@ fn type_triangles_start(scores: Robj, min_score: f64, n: f64, threads: i32, memo
             Ok(Box::new(move || {
                 let (cliques, types) = (&found.cliques, &found.types);
                 Ok(list!(
-                    species = table(cliques, |i| cliques.corners(i), |at| f64::from(types[at as usize].0 + 1)),
-                    kind = table(cliques, |i| cliques.corners(i), |at| f64::from(types[at as usize].1 + 1)),
-                    score = table(cliques, |i| cliques.edges(i), |edge| found.scores[edge as usize])
+                    species = table(cliques, |i| cliques.corners(i), |at| f64::from(types[at as usize].0 + 1))?,
+                    kind = table(cliques, |i| cliques.corners(i), |at| f64::from(types[at as usize].1 + 1))?,
+                    score = table(cliques, |i| cliques.edges(i), |edge| found.scores[edge as usize])?
                 )
                 .into())
             }) as Pack)
@@ -80,9 +80,9 @@ fn gene_triangles_start(homology: Robj, orthologs: Robj, options_: Robj, threads
                 let class =
                     |edge: u32| CLASSES.iter().take_while(|class| class.1 != found.classes[edge as usize]).count();
                 Ok(list!(
-                    gene = table(cliques, |i| cliques.corners(i), |gene| f64::from(gene + 1)),
-                    correlation = table(cliques, |i| cliques.edges(i), |edge| found.correlations[edge as usize]),
-                    class = table(cliques, |i| cliques.edges(i), |edge| (class(edge) + 1) as f64)
+                    gene = table(cliques, |i| cliques.corners(i), |gene| f64::from(gene + 1))?,
+                    correlation = table(cliques, |i| cliques.edges(i), |edge| found.correlations[edge as usize])?,
+                    class = table(cliques, |i| cliques.edges(i), |edge| (class(edge) + 1) as f64)?
                 )
                 .into())
             }) as Pack)

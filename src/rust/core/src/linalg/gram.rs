@@ -61,11 +61,6 @@ impl Entries {
         &self.cells[self.of_column[j]..self.of_column[j + 1]]
     }
 
-    /// Pairs of entries that share a cell.
-    fn pairs(&self) -> f64 {
-        self.of_cell.windows(2).map(|cell| ((cell[1] - cell[0]) as f64).powi(2)).sum()
-    }
-
     /// Adds Σ_i x_ij x_ik for all k ≤ j.
     #[inline(always)]
     fn add_products(&self, j: usize, sums: &mut [f64]) {
@@ -153,10 +148,12 @@ impl Scaled<'_> {
         for start in (0..n).step_by(CELLS) {
             self.check()?;
             let cells = start..n.min(start + CELLS);
-            let entries = Entries::of(self, cells.clone());
-            if entries.pairs() > DENSE_PAIRS * cells.len() as f64 * (g * g) as f64 {
+            // Pairs of entries that share a cell.
+            let pairs: usize = cells.clone().into_par_iter().map(|cell| self.stored(cell).pow(2)).sum();
+            if pairs as f64 > DENSE_PAIRS * cells.len() as f64 * (g * g) as f64 {
                 self.add_dense_rows(cells, &mut out)?;
             } else {
+                let entries = Entries::of(self, cells);
                 gemm::row_blocks(&mut out, 1)?.for_each(|(j, _, sums)| {
                     vectorised(
                         #[inline(always)]
@@ -174,6 +171,13 @@ impl Scaled<'_> {
         });
         gemm::mirror(&mut out);
         Ok(out)
+    }
+
+    /// Number of entries of a cell.
+    fn stored(&self, cell: usize) -> usize {
+        let mut stored = 0;
+        self.each(cell, |_, _| stored += 1);
+        stored
     }
 
     /// Adds the products of some cells as dense rows.

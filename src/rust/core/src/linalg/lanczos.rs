@@ -53,21 +53,27 @@ const STEP: u64 = 0x1a2c_705e;
 
 /// Krylov basis (rows, orthonormal to the precision of `T`) with the projection of the operator on it.
 struct Basis<T> {
-    /// Room for all vectors; the system gives the memory of those that are made.
     vectors: Array2<T>,
     size: usize,
     projected: Array2<f64>,
 }
 
 impl<T: Real> Basis<T> {
-    /// Room for `limit` vectors of length `n`.
-    fn new(limit: usize, n: usize) -> Self {
-        Basis { vectors: Array2::zeros((limit, n)), size: 0, projected: Array2::zeros((limit, limit)) }
+    /// Room for `room` vectors of length `n`.
+    fn new(room: usize, n: usize) -> Self {
+        Basis { vectors: Array2::zeros((room, n)), size: 0, projected: Array2::zeros((room, room)) }
     }
 
-    /// One more block.
+    /// One more block; the room doubles where it is used up.
     fn push(&mut self, block: &Array2<f64>) {
-        let end = self.size + block.ncols();
+        let (n, end) = (block.nrows(), self.size + block.ncols());
+        if end > self.vectors.nrows() {
+            let mut larger = Basis::new(2 * end, n);
+            larger.vectors.slice_mut(s![..self.size, ..]).assign(&self.rows());
+            let made = s![..self.size, ..self.size];
+            larger.projected.slice_mut(made).assign(&self.projected.slice(made));
+            (self.vectors, self.projected) = (larger.vectors, larger.projected);
+        }
         Zip::from(self.vectors.slice_mut(s![self.size..end, ..])).and(block.t()).for_each(|x, &y| *x = T::nearest(y));
         self.size = end;
     }
@@ -115,7 +121,7 @@ pub fn leading<T: Real>(
     apply: impl Fn(ArrayView2<f64>) -> Result<Array2<f64>>,
 ) -> Result<Option<Eigen>> {
     let (k, b, limit) = (settings.k, settings.block.min(n), settings.limit.min(n));
-    let mut basis = Basis::<T>::new(limit, n);
+    let mut basis = Basis::<T>::new(limit.min(2 * settings.first), n);
     let mut next_check = settings.first;
     let mut block = qr::thin(random(n, b, settings.seed).view())?.0;
     while basis.size + b <= limit {

@@ -44,6 +44,14 @@ pub trait Operator: Sync {
     /// # Errors
     /// [`crate::Error::Shape`] when B does not fit; [`crate::Error::Cancelled`].
     fn apply_gram(&self, b: ArrayView2<f64>) -> Result<Array2<f64>> {
+        self.apply_twice(b)
+    }
+
+    /// The same in the precision of [`Operator::apply`].
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] when B does not fit.
+    fn apply_twice(&self, b: ArrayView2<f64>) -> Result<Array2<f64>> {
         match self.rows() <= self.columns() {
             true => self.apply(self.apply_transpose(b)?.view()),
             false => self.apply_transpose(self.apply(b)?.view()),

@@ -99,12 +99,9 @@ fn resolve(solver: PcaSolver, cells: usize, genes: usize, ctx: &Context) -> PcaS
 
 /// Leading eigenpairs of the Gram matrix of the smaller side, which is never made.
 fn lanczos_leading(operator: &impl Operator, k: usize, seed: u64, ctx: &Context) -> Result<Eigen> {
-    let (n, g) = (operator.rows(), operator.columns());
-    let settings = lanczos::Settings::exact(k, seed, n.min(g));
-    let found = lanczos::leading::<f64>(n.min(g), &settings, ctx, |block| match n <= g {
-        true => operator.apply(operator.apply_transpose(block)?.view()),
-        false => operator.apply_transpose(operator.apply(block)?.view()),
-    })?;
+    let side = operator.rows().min(operator.columns());
+    let settings = lanczos::Settings::exact(k, seed, side);
+    let found = lanczos::leading::<f64>(side, &settings, ctx, |block| operator.apply_twice(block))?;
     // A basis of the whole space has no room left to converge in: decompose.
     found.map_or_else(|| eigen::full(operator.gram()?, k, seed, ctx), Ok)
 }

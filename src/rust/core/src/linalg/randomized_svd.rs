@@ -5,10 +5,11 @@
 use super::eigen::{self, Eigen};
 use super::lanczos::{self, Settings};
 use super::operator::Operator;
+use super::scaled::STRIP;
 use crate::{Context, Error, Result};
 
 /// Vectors multiplied at once. Narrow blocks converge with fewer vectors: the powers in a basis go up by one a block.
-pub(super) const BLOCK: usize = 32;
+const BLOCK: usize = STRIP;
 
 /// Where all residuals are below this share of the largest eigenvalue, a larger basis gains nothing: products are single
 /// precision.

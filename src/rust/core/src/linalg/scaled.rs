@@ -2,7 +2,7 @@
 //! where scaling would fill it (centring, clipping), the constant that all absent entries of a gene share is subtracted from
 //! the whole gene, which centring would do anyway.
 
-use super::gemm;
+use super::gemm::{self, Real};
 use super::operator::{Operator, Projection};
 use crate::simd::vectorised;
 use crate::sparse::{Expression, row};
@@ -41,10 +41,10 @@ pub(super) const GENES: usize = 256;
 const CELLS: usize = 2048;
 
 /// Columns of a dense factor that are multiplied at once: what is read at random stays in the cache.
-const STRIP: usize = 32;
+pub(super) const STRIP: usize = 32;
 
 /// A row of such columns; those beyond the last are 0.
-type Strip = [f64; STRIP];
+pub(super) type Strip<T = f64> = [T; STRIP];
 
 /// Some rows of a dense result.
 struct ArrayBlock<'a> {
@@ -366,22 +366,22 @@ fn check_rows(operation: &'static str, b: ArrayView2<f64>, expected: usize) -> R
 }
 
 /// Columns `strip` of `b`, row by row.
-fn packed(b: ArrayView2<f64>, strip: &Range<usize>) -> Vec<Strip> {
-    let mut rows = vec![[0.0; STRIP]; b.nrows()];
+pub(super) fn packed<T: Real>(b: ArrayView2<f64>, strip: &Range<usize>) -> Vec<Strip<T>> {
+    let mut rows = vec![[T::zero(); STRIP]; b.nrows()];
     for (packed, row) in rows.iter_mut().zip(b.slice(s![.., strip.clone()]).outer_iter()) {
-        packed.iter_mut().zip(row).for_each(|(p, x)| *p = *x);
+        packed.iter_mut().zip(row).for_each(|(p, &x)| *p = T::nearest(x));
     }
     rows
 }
 
 /// Column ranges of at most `STRIP` columns.
-fn strips(width: usize) -> impl Iterator<Item = Range<usize>> {
+pub(super) fn strips(width: usize) -> impl Iterator<Item = Range<usize>> {
     (0..width).step_by(STRIP).map(move |start| start..(start + STRIP).min(width))
 }
 
 /// out += factor · row.
 #[inline(always)]
-fn add(out: &mut Strip, factor: f64, row: &Strip) {
+pub(super) fn add<T: Real>(out: &mut Strip<T>, factor: T, row: &Strip<T>) {
     for k in 0..STRIP {
         out[k] += factor * row[k];
     }

@@ -3,8 +3,7 @@
 //! cells are double.
 
 use super::operator::Projection;
-use super::randomized_svd::BLOCK;
-use super::scaled::{DROPPED, Scale, Scaled};
+use super::scaled::{DROPPED, STRIP, Scale, Scaled, Strip, add, packed, strips};
 use crate::simd::vectorised;
 use crate::sparse::row;
 use crate::{Result, with_expression};
@@ -12,9 +11,6 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 use sprs::SpIndex;
 use std::ops::Range;
-
-/// A row of a strip of B: as many columns as the Krylov iteration multiplies at once.
-type Strip = [f32; BLOCK];
 
 /// Column (or [`DROPPED`]) and factor of each gene.
 type Factors = Vec<(u32, f32)>;
@@ -50,24 +46,15 @@ impl Entries {
     }
 }
 
-/// Columns `strip` of `b` row by row.
-fn packed(b: ArrayView2<f64>, strip: &Range<usize>) -> Vec<Strip> {
-    let mut rows = vec![[0.0; BLOCK]; b.nrows()];
-    for (row, packed) in b.slice(s![.., strip.clone()]).axis_iter(Axis(0)).zip(&mut rows) {
-        packed.iter_mut().zip(row).for_each(|(packed, &x)| *packed = x as f32);
-    }
-    rows
-}
-
 /// Columns of B row by row, and what centring takes from each of them.
 struct Packed {
-    rows: Vec<Strip>,
-    shift: Strip,
+    rows: Vec<Strip<f32>>,
+    shift: Strip<f32>,
 }
 
 impl Packed {
-    fn new(rows: Vec<Strip>, centre: &[f64]) -> Self {
-        let mut shift = [0.0; BLOCK];
+    fn new(rows: Vec<Strip<f32>>, centre: &[f64]) -> Self {
+        let mut shift = [0.0; STRIP];
         for (row, &m) in rows.iter().zip(centre) {
             shift.iter_mut().zip(row).for_each(|(sum, &x)| *sum += m * f64::from(x));
         }
@@ -76,18 +63,13 @@ impl Packed {
 
     /// The row of A B of a cell with these entries.
     #[inline(always)]
-    fn row(&self, entries: &[(u32, f32)]) -> Strip {
+    fn row(&self, entries: &[(u32, f32)]) -> Strip<f32> {
         let mut sums = self.shift.map(|sum| -sum);
         for &(j, x) in entries {
             add(&mut sums, x, &self.rows[j as usize]);
         }
         sums
     }
-}
-
-/// Column ranges of strips.
-fn strips(width: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..width).step_by(BLOCK).map(move |start| start..(start + BLOCK).min(width))
 }
 
 /// Score of largest absolute value per component; of equal ones the first.
@@ -138,14 +120,15 @@ impl Scaled<'_> {
     fn transpose_times(
         &self,
         factors: &Option<Factors>,
-        s: impl Fn(usize, &[(u32, f32)]) -> Strip + Sync,
-    ) -> Result<Vec<[f64; BLOCK]>> {
+        s: impl Fn(usize, &[(u32, f32)]) -> Strip<f32> + Sync,
+    ) -> Result<Vec<Strip>> {
         let n = self.cells();
         let size = n.div_ceil(TASKS).max(CELLS);
         let of_block = |block: usize| self.transpose_block(factors, block * size..((block + 1) * size).min(n), &s);
-        let partial: Vec<Vec<Strip>> = (0..n.div_ceil(size)).into_par_iter().map(of_block).collect::<Result<_>>()?;
+        let partial: Vec<Vec<Strip<f32>>> =
+            (0..n.div_ceil(size)).into_par_iter().map(of_block).collect::<Result<_>>()?;
         let sum = |j: usize| {
-            let mut sums = [0.0; BLOCK];
+            let mut sums = [0.0; STRIP];
             for rows in &partial {
                 sums.iter_mut().zip(&rows[j]).for_each(|(sum, &x)| *sum += f64::from(x));
             }
@@ -159,10 +142,10 @@ impl Scaled<'_> {
         &self,
         factors: &Option<Factors>,
         cells: Range<usize>,
-        s: &(impl Fn(usize, &[(u32, f32)]) -> Strip + Sync),
-    ) -> Result<Vec<Strip>> {
-        let mut total = vec![[0.0f64; BLOCK]; self.genes()];
-        let (mut sums, mut shift) = (vec![[0.0f32; BLOCK]; self.genes()], [0.0f64; BLOCK]);
+        s: &(impl Fn(usize, &[(u32, f32)]) -> Strip<f32> + Sync),
+    ) -> Result<Vec<Strip<f32>>> {
+        let mut total = vec![[0.0f64; STRIP]; self.genes()];
+        let (mut sums, mut shift) = (vec![[0.0f32; STRIP]; self.genes()], [0.0f64; STRIP]);
         let mut entries = Entries::default();
         for start in cells.clone().step_by(CELLS) {
             self.check()?;
@@ -178,10 +161,10 @@ impl Scaled<'_> {
             );
             for (total, sums) in total.iter_mut().zip(&mut sums) {
                 total.iter_mut().zip(sums.iter()).for_each(|(total, &sum)| *total += f64::from(sum));
-                *sums = [0.0; BLOCK];
+                *sums = [0.0; STRIP];
             }
         }
-        let centred = |(total, &m): (&[f64; BLOCK], &f64)| std::array::from_fn(|k| (total[k] - m * shift[k]) as f32);
+        let centred = |(total, &m): (&Strip, &f64)| std::array::from_fn(|k| (total[k] - m * shift[k]) as f32);
         Ok(total.iter().zip(self.centre()).map(centred).collect())
     }
 
@@ -191,12 +174,12 @@ impl Scaled<'_> {
         &self,
         factors: &Option<Factors>,
         cells: Range<usize>,
-        s: &impl Fn(usize, &[(u32, f32)]) -> Strip,
+        s: &impl Fn(usize, &[(u32, f32)]) -> Strip<f32>,
         entries: &mut Entries,
-        sums: &mut [Strip],
-        shift: &mut [f64; BLOCK],
+        sums: &mut [Strip<f32>],
+        shift: &mut Strip,
     ) {
-        let mut rows = [[0.0; BLOCK]; TOGETHER];
+        let mut rows = [[0.0; STRIP]; TOGETHER];
         self.read(factors, cells.clone(), entries);
         for ((cell, entries), row) in cells.zip(entries.cells()).zip(&mut rows) {
             *row = s(cell, entries);
@@ -309,19 +292,11 @@ impl Scaled<'_> {
             let out = &mut out[(first - start) * k..(together.end - start) * k];
             for (strip, v) in v.iter().enumerate() {
                 for (entries, out) in entries.cells().zip(out.chunks_mut(k)) {
-                    let (scores, out) = (v.row(entries), &mut out[strip * BLOCK..k.min((strip + 1) * BLOCK)]);
+                    let (scores, out) = (v.row(entries), &mut out[strip * STRIP..k.min((strip + 1) * STRIP)]);
                     out.copy_from_slice(&scores[..out.len()]);
                 }
             }
             out.chunks(k).for_each(|scores| take_extremes(extremes, scores));
         }
-    }
-}
-
-/// out += factor · row.
-#[inline(always)]
-fn add(out: &mut Strip, factor: f32, row: &Strip) {
-    for k in 0..BLOCK {
-        out[k] += factor * row[k];
     }
 }

@@ -124,6 +124,10 @@ fn leading_pairs_are_those_of_the_full_decomposition() {
         let overlap = (&pairs.vectors * &all.vectors).sum_axis(Axis(0));
         assert!(overlap.iter().all(|x| x.abs() > 1.0 - 1e-10), "{overlap}");
     }
+    // A basis that outgrows its first room.
+    let cramped = lanczos::Settings { first: 64, ..lanczos::Settings::exact(30, 0, 640) };
+    let grown = lanczos::leading::<f64>(640, &cramped, &ctx, |b| gemm::product(gram.view(), b)).unwrap().unwrap();
+    assert!(grown.values.iter().zip(&all.values).all(|(x, y)| (x - y).abs() < 1e-11 * all.values[0]));
     assert!(
         lanczos::leading::<f64>(640, &lanczos::Settings::exact(30, 0, 100), &ctx, |b| gemm::product(gram.view(), b))
             .unwrap()

@@ -40,6 +40,11 @@ const SOME: usize = 4;
 const LARGE: usize = 1000;
 const DEGREE: usize = 4;
 
+/// Whether `k` eigenpairs of a matrix of `n` rows are found faster from a Krylov basis than from a decomposition.
+pub(super) fn are_few(k: usize, n: usize) -> bool {
+    n > SMALL && FEW * k < n
+}
+
 /// The `k` largest eigenpairs of a symmetric matrix (n × n, both triangles filled). Exact to rounding: the residuals of
 /// the leading pairs are proven small, or the whole matrix is decomposed.
 ///
@@ -47,7 +52,7 @@ const DEGREE: usize = 4;
 /// [`Error::Numerical`] when the decomposition fails, e.g. for values that are not finite; [`Error::Cancelled`].
 pub fn leading(a: Array2<f64>, k: usize, seed: u64, ctx: &Context) -> Result<Eigen> {
     let n = a.nrows();
-    if n > SMALL && FEW * k < n {
+    if are_few(k, n) {
         let settings = lanczos::Settings::exact(k, seed, n / 2);
         let found = lanczos::leading::<f64>(n, &settings, ctx, |block| gemm::product(a.view(), block))?;
         if let Some(eigen) = found {

@@ -2,7 +2,7 @@
 //! through dense products, and the rest from entry to entry; centring is taken out of the sums at the end.
 
 use super::gemm;
-use super::scaled::{GENES, Ordered, Scaled};
+use super::scaled::Scaled;
 use crate::Result;
 use crate::simd::vectorised;
 use ndarray::Array2;
@@ -20,6 +20,22 @@ const TILE: usize = 256;
 
 /// Cells whose entries are multiplied gene by gene: they stay in the cache meanwhile.
 const CELLS: usize = 1024;
+
+/// Genes whose entries are put in order at once.
+const GENES: usize = 256;
+
+/// The entries of some genes: cell and scaled value, by ascending cell.
+struct Ordered {
+    /// Where those of each gene end.
+    ends: Vec<usize>,
+    entries: Vec<(u32, f32)>,
+}
+
+impl Ordered {
+    fn of(&self, gene: usize) -> &[(u32, f32)] {
+        &self.entries[if gene > 0 { self.ends[gene - 1] } else { 0 }..self.ends[gene]]
+    }
+}
 
 /// Entries of some cells, stored twice: cell by cell with ascending columns, and column by column as places in the former.
 struct Entries {
@@ -113,12 +129,31 @@ impl Scaled<'_> {
 
     /// All entries, [`GENES`] genes at a time.
     fn by_gene(&self) -> Vec<Ordered> {
-        let of_genes = |start: usize| {
-            let mut ordered = Ordered::default();
-            self.put_in_order(start..(start + GENES).min(self.genes()), 0..self.cells(), &mut ordered);
-            ordered.kept()
-        };
+        let of_genes = |start: usize| self.ordered(start..(start + GENES).min(self.genes()));
         (0..self.genes().div_ceil(GENES)).into_par_iter().map(|i| of_genes(i * GENES)).collect()
+    }
+
+    fn ordered(&self, genes: Range<usize>) -> Ordered {
+        let (mut found, mut ends) = (Vec::new(), vec![0; genes.len() + 1]);
+        for cell in 0..self.cells() {
+            self.each_scaled(
+                cell,
+                &genes,
+                #[inline(always)]
+                |j, x| {
+                    ends[j - genes.start + 1] += 1;
+                    found.push((cell as u32, (j - genes.start) as u32, x));
+                },
+            );
+        }
+        (1..ends.len()).for_each(|j| ends[j] += ends[j - 1]);
+        let mut entries = vec![(0, 0.0); found.len()];
+        // What is the start of a gene becomes its end.
+        for (cell, j, x) in found {
+            entries[ends[j as usize]] = (cell, x);
+            ends[j as usize] += 1;
+        }
+        Ordered { ends, entries }
     }
 
     /// Adds the products of cells from `start` on with all cells up to themselves, over genes with these entries.

@@ -6,12 +6,13 @@
 use super::eigen::{self, Eigen};
 use super::gemm::{self, Real};
 use super::qr;
+use super::tiled::DOUBLE;
 use crate::rng::Rng;
 use crate::{Context, Result};
 use ndarray::{Array2, ArrayView2, Zip, s};
 
 /// Vectors multiplied at once.
-const BLOCK: usize = 16;
+const BLOCK: usize = DOUBLE;
 
 /// A Ritz pair (θ, v) has converged once ‖Av − θv‖ ≤ `TOLERANCE` · θ₁.
 const TOLERANCE: f64 = 1e-12;

@@ -68,4 +68,12 @@ pub trait Operator: Sync {
         let negative = scores.columns().into_iter().map(|x| x.iter().fold(0.0, extreme) < 0.0).collect();
         Ok(Projection { scores: keep.then(|| scores.mapv(|x| x as f32)), negative })
     }
+
+    /// Aᵀ U for U (cells × k), maybe in single precision.
+    ///
+    /// # Errors
+    /// [`crate::Error::Shape`] when U does not fit; [`crate::Error::Cancelled`].
+    fn project_transposed(&self, u: ArrayView2<f64>) -> Result<Array2<f64>> {
+        self.apply_transpose(u)
+    }
 }

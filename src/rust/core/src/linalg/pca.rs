@@ -13,7 +13,7 @@ pub enum PcaSolver {
     /// Exact while the smaller side has at most 3000 rows, else randomized.
     #[default]
     Auto,
-    /// Through the Gram matrix of the smaller side, exact to rounding.
+    /// Exact to rounding: as with Lanczos where few components are wanted, else through the Gram matrix of the smaller side.
     Exact,
     /// Block Lanczos on the implicitly centred matrix (ARPACK's role), residuals below 1e-12 of the largest eigenvalue.
     Lanczos,
@@ -75,12 +75,15 @@ fn solve(operator: &impl Operator, k: usize, solver: PcaSolver, seed: u64, keep:
         return Err(Error::argument("npcs", found, format!("Ask for 1 to {side} components.")));
     }
     ctx.check()?;
-    let (eigen, noise) = match resolve(solver, n, g, ctx) {
-        PcaSolver::Randomized => (randomized_svd::leading(operator, k, seed, ctx)?, SINGLE_RANK_TOLERANCE),
-        PcaSolver::Lanczos => (lanczos_leading(operator, k, seed, ctx)?, RANK_TOLERANCE),
-        PcaSolver::Exact | PcaSolver::Auto => (eigen::leading(operator.gram()?, k, seed, ctx)?, RANK_TOLERANCE),
+    let solver = resolve(solver, n, g, ctx);
+    let eigen = match solver {
+        PcaSolver::Randomized => randomized_svd::leading(operator, k, seed, ctx)?,
+        PcaSolver::Lanczos => proven(operator, k, side, seed, ctx)?,
+        PcaSolver::Exact | PcaSolver::Auto if eigen::are_few(k, side) => proven(operator, k, side / 2, seed, ctx)?,
+        PcaSolver::Exact | PcaSolver::Auto => eigen::full(operator.gram()?, k, seed, ctx)?,
     };
-    if n <= g { from_left(operator, eigen, noise) } else { from_right(operator, eigen, keep) }
+    let single = solver == PcaSolver::Randomized;
+    if n <= g { from_left(operator, eigen, single) } else { from_right(operator, eigen, keep) }
 }
 
 fn resolve(solver: PcaSolver, cells: usize, genes: usize, ctx: &Context) -> PcaSolver {
@@ -97,18 +100,18 @@ fn resolve(solver: PcaSolver, cells: usize, genes: usize, ctx: &Context) -> PcaS
     }
 }
 
-/// Leading eigenpairs of the Gram matrix of the smaller side, which is never made.
-fn lanczos_leading(operator: &impl Operator, k: usize, seed: u64, ctx: &Context) -> Result<Eigen> {
-    let side = operator.rows().min(operator.columns());
-    let settings = lanczos::Settings::exact(k, seed, side);
+/// Leading eigenpairs of the Gram matrix of the smaller side, whose residuals are proven small: from a Krylov basis of at most
+/// `limit` vectors, for which that matrix is never made, or, where that does not suffice, from the whole matrix.
+fn proven(operator: &impl Operator, k: usize, limit: usize, seed: u64, ctx: &Context) -> Result<Eigen> {
+    let (side, settings) = (operator.rows().min(operator.columns()), lanczos::Settings::exact(k, seed, limit));
     let found = lanczos::leading::<f64>(side, &settings, ctx, |block| operator.apply_twice(block))?;
-    // A basis of the whole space has no room left to converge in: decompose.
     found.map_or_else(|| eigen::full(operator.gram()?, k, seed, ctx), Ok)
 }
 
-/// Components from left singular vectors U, the eigenvectors of A Aᵀ: loadings Aᵀ U / S. Singular values below `noise` times
-/// the largest are rounding.
-fn from_left(operator: &impl Operator, eigen: Eigen, noise: f64) -> Result<Pca> {
+/// Components from left singular vectors U, the eigenvectors of A Aᵀ: loadings Aᵀ U / S, in `single` precision if that is
+/// what the vectors have.
+fn from_left(operator: &impl Operator, eigen: Eigen, single: bool) -> Result<Pca> {
+    let noise = if single { SINGLE_RANK_TOLERANCE } else { RANK_TOLERANCE };
     let (values, u) = (singular_values(&eigen, noise), eigen.vectors);
     let mut extremes = vec![0.0f64; values.len()];
     for row in u.outer_iter() {
@@ -116,7 +119,7 @@ fn from_left(operator: &impl Operator, eigen: Eigen, noise: f64) -> Result<Pca> 
     }
     let signed: Vec<f64> = values.iter().zip(&extremes).map(|(&s, &x)| if x < 0.0 { -s } else { s }).collect();
     let inverse: Vec<f64> = signed.iter().map(|&s| if s != 0.0 { 1.0 / s } else { 0.0 }).collect();
-    let v = operator.apply_transpose(u.view())?;
+    let v = if single { operator.project_transposed(u.view())? } else { operator.apply_transpose(u.view())? };
     Ok(Pca {
         scores: columns_times(&u, &signed),
         loadings: columns_times(&v, &inverse),

@@ -5,21 +5,21 @@
 use super::eigen::{self, Eigen};
 use super::lanczos::{self, Settings};
 use super::operator::Operator;
-use super::scaled::STRIP;
+use super::tiled::SINGLE;
 use crate::{Context, Error, Result};
 
 /// Vectors multiplied at once. Narrow blocks converge with fewer vectors: the powers in a basis go up by one a block.
-const BLOCK: usize = STRIP;
+const BLOCK: usize = SINGLE;
 
-/// Where all residuals are below this share of the largest eigenvalue, a larger basis gains nothing: products are single
-/// precision.
+/// The basis is large enough once all residuals are below this share of the largest eigenvalue: alignment scores are then within
+/// 0.0002 of those of exact components (docs/numerics.md).
 const TOLERANCE: f64 = 1e-6;
 
-/// Vectors of the basis per component, and blocks at least, when convergence is looked at for the first time.
-const PER_COMPONENT: usize = 2;
-const LEAST_BLOCKS: usize = 10;
-/// The basis grows to at most so many times that. Where it may not grow, alignment scores of small types move by 0.03 against
-/// exact components; where it grows by half, by 0.008; doubled, not at all (docs/numerics.md).
+/// Vectors of the basis per component, and blocks at least, when convergence is looked at for the first time; how much the basis
+/// grows from one look to the next, and how many times it grows to at most.
+const PER_COMPONENT: usize = 4;
+const LEAST_BLOCKS: usize = 20;
+const GROWTH: f64 = 1.25;
 const MOST: usize = 2;
 
 /// The `k` leading eigenpairs of the Gram matrix of the operator's smaller side, in single precision.
@@ -32,7 +32,7 @@ pub fn leading(operator: &impl Operator, k: usize, seed: u64, ctx: &Context) -> 
     if size > side {
         return eigen::leading(operator.gram()?, k, seed, ctx);
     }
-    let (first, growth, limit) = (size, MOST as f64, MOST * size);
+    let (first, growth, limit) = (size, GROWTH, MOST * size);
     let settings = Settings { k, block: BLOCK, tolerance: TOLERANCE, first, growth, limit, approximate: true, seed };
     let found = lanczos::leading::<f32>(side, &settings, ctx, |block| operator.apply_gram(block))?;
     found.ok_or_else(|| Error::Numerical { operation: "randomized SVD", reason: "no basis was made".to_owned() })

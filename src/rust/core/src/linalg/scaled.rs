@@ -2,12 +2,11 @@
 //! where scaling would fill it (centring, clipping), the constant that all absent entries of a gene share is subtracted from
 //! the whole gene, which centring would do anyway.
 
-use super::gemm::{self, Real};
 use super::operator::{Operator, Projection};
-use crate::simd::vectorised;
+use super::tiled::{DOUBLE, Precision, SINGLE, Tiles};
 use crate::sparse::{Expression, row};
 use crate::{Context, Error, Result, with_expression};
-use ndarray::{Array2, ArrayView2, Axis, s};
+use ndarray::{Array2, ArrayView1, ArrayView2, s};
 use rayon::prelude::*;
 use sprs::SpIndex;
 use std::ops::Range;
@@ -30,70 +29,30 @@ pub enum Scale {
     Cells(Vec<f32>),
 }
 
-/// Cells in a tile of rows.
-const TILE: usize = 256;
-
-/// Blocks of cells whose sums exist side by side.
+/// Least number of cells in a block whose sums are made on their own, and number of such blocks at most.
+const LEAST: usize = 256;
 const BLOCKS: usize = 16;
 
-/// Genes, and cells, whose entries are put in order at once.
-pub(super) const GENES: usize = 256;
-const CELLS: usize = 2048;
-
-/// Columns of a dense factor that are multiplied at once: what is read at random stays in the cache.
-pub(super) const STRIP: usize = 32;
-
-/// A row of such columns; those beyond the last are 0.
-pub(super) type Strip<T = f64> = [T; STRIP];
-
-/// Some rows of a dense result.
-struct ArrayBlock<'a> {
-    values: &'a mut [f64],
-    width: usize,
-}
-
-/// Entries of some cells and genes in the order of the genes.
-#[derive(Default)]
-pub(super) struct Ordered {
-    /// Cell, gene and scaled value, as they were found.
-    found: Vec<(u32, u32, f32)>,
-    /// Where the entries of each gene end.
-    ends: Vec<usize>,
-    /// Cell and scaled value.
-    entries: Vec<(u32, f32)>,
-}
-
-impl Ordered {
-    /// The entries of the gene with this number, by ascending cell.
-    #[inline(always)]
-    pub(super) fn of(&self, gene: usize) -> &[(u32, f32)] {
-        &self.entries[if gene > 0 { self.ends[gene - 1] } else { 0 }..self.ends[gene]]
-    }
-
-    /// Without what was only needed to make it.
-    pub(super) fn kept(mut self) -> Self {
-        self.found = Vec::new();
-        self
-    }
-}
-
 /// No column.
-pub(super) const DROPPED: u32 = u32::MAX;
+const DROPPED: u32 = u32::MAX;
 
 /// Expression of chosen genes, scaled, weighted and centred: an [`Operator`] over all cells × the chosen genes.
 pub struct Scaled<'a> {
-    pub(super) expression: &'a Expression,
+    expression: &'a Expression,
     /// Genes of the columns, ascending.
     genes: Vec<u32>,
     /// Column of each gene of the expression, or `DROPPED`.
-    pub(super) position: Vec<u32>,
-    pub(super) scale: Scale,
+    position: Vec<u32>,
+    scale: Scale,
     /// Per gene of the expression.
-    pub(super) weights: &'a [f64],
+    weights: &'a [f64],
     /// Value of the absent entries per gene of the expression, weighted.
     base: Vec<f64>,
     /// Per column: what centring subtracts.
     centre: Vec<f64>,
+    /// Entries in the order in which products read them, made when one does.
+    single: Tiles<f32>,
+    double: Tiles<f64>,
     ctx: &'a Context,
 }
 
@@ -131,8 +90,8 @@ impl<'a> Scaled<'a> {
             }
             _ => vec![0.0; g],
         };
-        let (genes, centre) = (genes.to_vec(), Vec::new());
-        let mut out = Scaled { expression, genes, position, scale, weights, base, centre, ctx };
+        let (genes, centre, single, double) = (genes.to_vec(), Vec::new(), Tiles::new(n), Tiles::new(n));
+        let mut out = Scaled { expression, genes, position, scale, weights, base, centre, single, double, ctx };
         out.centre = out.means();
         Ok(out)
     }
@@ -150,6 +109,11 @@ impl<'a> Scaled<'a> {
     /// What centring takes from each column.
     pub(super) fn centre(&self) -> &[f64] {
         &self.centre
+    }
+
+    /// Bytes that working sets may take.
+    pub(super) fn memory(&self) -> usize {
+        self.ctx.memory()
     }
 
     /// Stops the work when somebody asked to.
@@ -184,7 +148,7 @@ impl<'a> Scaled<'a> {
 
     /// Calls `f(column, x)` for the entries of a cell in some columns: scaled, not yet weighted.
     #[inline(always)]
-    fn each_scaled(&self, cell: usize, columns: &Range<usize>, mut f: impl FnMut(usize, f32)) {
+    pub(super) fn each_scaled(&self, cell: usize, columns: &Range<usize>, mut f: impl FnMut(usize, f32)) {
         let columns = &self.genes[columns.clone()];
         let (Some(&first), Some(&last)) = (columns.first(), columns.last()) else { return };
         // Loops rather than iterators with closures: those would not be inlined, nor be vectorised with their caller.
@@ -213,67 +177,10 @@ impl<'a> Scaled<'a> {
         })
     }
 
-    /// Puts the entries of some cells and genes in the order of the genes.
-    #[inline(always)]
-    pub(super) fn put_in_order(&self, genes: Range<usize>, cells: Range<usize>, ordered: &mut Ordered) {
-        let Ordered { found, ends, entries } = ordered;
-        found.clear();
-        ends.clear();
-        ends.resize(genes.len() + 1, 0);
-        for cell in cells {
-            self.each_scaled(
-                cell,
-                &genes,
-                #[inline(always)]
-                |j, x| {
-                    ends[j - genes.start + 1] += 1;
-                    found.push((cell as u32, (j - genes.start) as u32, x));
-                },
-            );
-        }
-        (1..ends.len()).for_each(|j| ends[j] += ends[j - 1]);
-        entries.resize(found.len(), (0, 0.0));
-        // What is the start of a gene becomes its end.
-        for &(cell, j, x) in found.iter() {
-            entries[ends[j as usize]] = (cell, x);
-            ends[j as usize] += 1;
-        }
-    }
-
-    /// Columns `strip` of rows of A B from `start` on, as many as `out` (× width) has room for. `packed` are those columns of
-    /// B, `shift` what centring takes from each of them.
-    #[inline(always)]
-    fn apply_block(&self, packed: &[Strip], shift: &Strip, start: usize, strip: &Range<usize>, out: ArrayBlock) {
-        for (i, out) in out.values.chunks_mut(out.width).enumerate() {
-            let mut sums = shift.map(|s| -s);
-            self.each(
-                start + i,
-                #[inline(always)]
-                |j, x| add(&mut sums, x, &packed[j]),
-            );
-            out[strip.clone()].copy_from_slice(&sums[..strip.len()]);
-        }
-    }
-
-    /// Adds what cells give to the rows of Aᵀ B from gene `first` on, of which `out` (× width) is the place. `packed`: strips of
-    /// B. Gene by gene, sums stay in registers, and the rows of B in the cache.
-    #[inline(always)]
-    fn add_transposed(&self, packed: &[Vec<Strip>], first: usize, ordered: &Ordered, out: ArrayBlock) {
-        for (strip, packed) in strips(out.width).zip(packed) {
-            for (j, out) in out.values.chunks_mut(out.width).enumerate() {
-                let (mut sums, out) = ([0.0; STRIP], &mut out[strip.clone()]);
-                for &(cell, x) in ordered.of(j) {
-                    add(&mut sums, self.value(first + j, x), &packed[cell as usize]);
-                }
-                out.iter_mut().zip(&sums).for_each(|(out, sum)| *out += sum);
-            }
-        }
-    }
-
     /// Means of the columns, from the sums of at most [`BLOCKS`] blocks of cells.
     fn means(&self) -> Vec<f64> {
         let n = self.cells();
-        let size = n.div_ceil(BLOCKS).max(TILE);
+        let size = n.div_ceil(BLOCKS).max(LEAST);
         let sums_of = |block: usize| {
             let mut sums = vec![0.0; self.genes()];
             let cells = block * size..((block + 1) * size).min(n);
@@ -300,46 +207,13 @@ impl Operator for Scaled<'_> {
     }
 
     fn apply(&self, b: ArrayView2<f64>) -> Result<Array2<f64>> {
-        let width = b.ncols();
         check_rows("apply", b, self.columns())?;
-        let mut out = Array2::zeros((self.rows(), width));
-        for strip in strips(width) {
-            let (packed, mut shift) = (packed(b, &strip), [0.0; STRIP]);
-            packed.iter().zip(&self.centre).for_each(|(row, &m)| add(&mut shift, m, row));
-            gemm::row_blocks(&mut out, TILE)?.for_each(|(start, _, values)| {
-                vectorised(
-                    #[inline(always)]
-                    || self.apply_block(&packed, &shift, start, &strip, ArrayBlock { values, width }),
-                );
-            });
-        }
-        Ok(out)
+        self.times::<f64, DOUBLE>(b)
     }
 
     fn apply_transpose(&self, b: ArrayView2<f64>) -> Result<Array2<f64>> {
-        let width = b.ncols();
         check_rows("apply transposed", b, self.rows())?;
-        let packed: Vec<Vec<Strip>> = strips(width).map(|strip| packed(b, &strip)).collect();
-        let (sums, mut out) = (b.sum_axis(Axis(0)), Array2::zeros((self.columns(), width)));
-        gemm::row_blocks(&mut out, GENES)?.for_each_init(Ordered::default, |ordered, (start, rows, values)| {
-            let genes = start..start + rows;
-            // Fresh memory that is read before it is written costs twice.
-            values.fill(0.0);
-            for first in (0..self.cells()).step_by(CELLS) {
-                let cells = first..(first + CELLS).min(self.cells());
-                vectorised(
-                    #[inline(always)]
-                    || {
-                        self.put_in_order(genes.clone(), cells, ordered);
-                        self.add_transposed(&packed, start, ordered, ArrayBlock { values, width });
-                    },
-                );
-            }
-            for (out, m) in values.chunks_mut(width).zip(&self.centre[genes]) {
-                out.iter_mut().zip(&sums).for_each(|(out, sum)| *out -= m * sum);
-            }
-        });
-        Ok(out)
+        self.transposed_times::<f64, DOUBLE>(b)
     }
 
     fn gram(&self) -> Result<Array2<f64>> {
@@ -348,12 +222,50 @@ impl Operator for Scaled<'_> {
 
     fn apply_gram(&self, b: ArrayView2<f64>) -> Result<Array2<f64>> {
         check_rows("apply twice", b, self.rows().min(self.columns()))?;
-        self.gram_times(b)
+        self.gram_times::<f32, SINGLE>(b)
+    }
+
+    fn apply_twice(&self, b: ArrayView2<f64>) -> Result<Array2<f64>> {
+        check_rows("apply twice", b, self.rows().min(self.columns()))?;
+        self.gram_times::<f64, DOUBLE>(b)
     }
 
     fn project(&self, v: ArrayView2<f64>, keep: bool) -> Result<Projection> {
         check_rows("project", v, self.columns())?;
-        self.scores(v, keep)
+        let mut scores = keep.then(|| Array2::zeros((self.rows(), v.ncols())));
+        let mut extremes = vec![0.0f32; v.ncols()];
+        self.each_product::<f32, SINGLE>(v, |start, rows| {
+            rows.outer_iter().for_each(|row| take_extremes(&mut extremes, row));
+            if let Some(scores) = &mut scores {
+                scores.slice_mut(s![start..start + rows.nrows(), ..]).assign(&rows);
+            }
+            Ok(())
+        })?;
+        Ok(Projection { scores, negative: extremes.iter().map(|&x| x < 0.0).collect() })
+    }
+
+    fn project_transposed(&self, u: ArrayView2<f64>) -> Result<Array2<f64>> {
+        check_rows("project transposed", u, self.rows())?;
+        self.transposed_times::<f32, SINGLE>(u)
+    }
+}
+
+impl Precision for f32 {
+    fn tiles<'s>(scaled: &'s Scaled) -> &'s Tiles<f32> {
+        &scaled.single
+    }
+}
+
+impl Precision for f64 {
+    fn tiles<'s>(scaled: &'s Scaled) -> &'s Tiles<f64> {
+        &scaled.double
+    }
+}
+
+/// Score of largest absolute value per component; of equal ones the first.
+fn take_extremes(extremes: &mut [f32], scores: ArrayView1<f32>) {
+    for (extreme, &x) in extremes.iter_mut().zip(scores) {
+        *extreme = if x.abs() > extreme.abs() { x } else { *extreme };
     }
 }
 
@@ -363,26 +275,4 @@ fn check_rows(operation: &'static str, b: ArrayView2<f64>, expected: usize) -> R
         return Ok(());
     }
     Err(Error::shape(operation, format!("{expected} rows"), format!("{}", b.nrows())))
-}
-
-/// Columns `strip` of `b`, row by row.
-pub(super) fn packed<T: Real>(b: ArrayView2<f64>, strip: &Range<usize>) -> Vec<Strip<T>> {
-    let mut rows = vec![[T::zero(); STRIP]; b.nrows()];
-    for (packed, row) in rows.iter_mut().zip(b.slice(s![.., strip.clone()]).outer_iter()) {
-        packed.iter_mut().zip(row).for_each(|(p, &x)| *p = T::nearest(x));
-    }
-    rows
-}
-
-/// Column ranges of at most `STRIP` columns.
-pub(super) fn strips(width: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..width).step_by(STRIP).map(move |start| start..(start + STRIP).min(width))
-}
-
-/// out += factor · row.
-#[inline(always)]
-pub(super) fn add<T: Real>(out: &mut Strip<T>, factor: T, row: &Strip<T>) {
-    for k in 0..STRIP {
-        out[k] += factor * row[k];
-    }
 }

@@ -52,8 +52,8 @@ fn close(a: &Array2<f64>, b: &Array2<f64>, tolerance: f64) -> bool {
 #[test]
 fn the_scaled_operator_is_the_dense_matrix() {
     let ctx = Context::default();
-    // The last two: more cells than genes, in several tiles; few entries, and many.
-    for (n, g, stored) in [(40, 90, 0.33), (90, 40, 0.33), (1100, 40, 0.15), (1100, 40, 0.6)] {
+    // The last three: more cells than genes, in several tiles; few entries, and many; in several sections.
+    for (n, g, stored) in [(40, 90, 0.33), (90, 40, 0.33), (1100, 40, 0.15), (1100, 40, 0.6), (8300, 40, 0.1)] {
         let x = types_with(stored, n, g, 3);
         let weights: Vec<f64> = (0..g).map(|j| 0.1 + j as f64 / g as f64).collect();
         let genes: Vec<u32> = (0..g as u32).filter(|j| j % 3 != 0).collect();
@@ -68,7 +68,14 @@ fn the_scaled_operator_is_the_dense_matrix() {
         let gram = if n <= columns.len() { full.dot(&full.t()) } else { full.t().dot(&full) };
         assert!(close(&scaled.gram().unwrap(), &gram, 1e-6));
         let side = if n <= columns.len() { &c } else { &b };
-        assert!(close(&scaled.apply_gram(side.view()).unwrap(), &gram.dot(side), 1e-5));
+        let twice = scaled.apply_gram(side.view()).unwrap();
+        assert!(close(&twice, &gram.dot(side), 1e-5));
+        assert!(close(&scaled.apply_twice(side.view()).unwrap(), &gram.dot(side), 1e-6));
+        assert!(close(&scaled.project_transposed(c.view()).unwrap(), &full.t().dot(&c), 1e-5));
+        // Without room for what was put in order it is put in order again, and nothing else changes.
+        let cramped = Context::new(1);
+        let again = Scaled::new(&x, &genes, clipped(g), &weights, &cramped).unwrap();
+        assert_eq!(again.apply_gram(side.view()).unwrap(), twice);
         assert!(scaled.apply_gram(Array2::zeros((n + 1, 3)).view()).is_err());
         assert!(scaled.apply(c.view()).is_err());
     }

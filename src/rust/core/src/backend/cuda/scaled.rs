@@ -335,4 +335,9 @@ impl Operator for Scaled<'_> {
             false => self.transpose_times(&self.times(&b)?)?.receive(self.gpu),
         }
     }
+
+    /// The same: products are double precision.
+    fn apply_twice(&self, b: ArrayView2<f64>) -> Result<Array2<f64>> {
+        self.apply_gram(b)
+    }
 }

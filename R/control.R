@@ -10,8 +10,8 @@
 #' @param max_neighborhood Most cells in the neighbourhood of a cell: its budget is the size of its group, or this if
 #'   that is smaller. With a bound, time and memory grow with the number of cells and not with its square. `Inf`: no
 #'   bound, as in the reference.
-#' @param pca_solver How principal components are found: `"auto"` (exact up to a smaller side of 3000, else
-#'   randomized), `"exact"`, `"lanczos"` or `"randomized"`.
+#' @param pca_solver How principal components are found: `"auto"` (exact while there are at most 8 times
+#'   as many cells, or genes, as components, or 1536; else randomized), `"exact"`, `"lanczos"` or `"randomized"`.
 #' @param n_components Number of components the mapping projects through, per species.
 #' @param wscale Scale the refined correlation of two genes by their SAM weights.
 #' @param correlation_memory Bytes; the refinement holds the smoothed expression of all homologous genes at once if it

@@ -116,6 +116,7 @@ impl Context {
         } else {
             work()?
         };
+        give_back();
         let record =
             PhaseRecord { name: name.to_owned(), seconds: start.elapsed().as_secs_f64(), peak_bytes: peak_memory() };
         self.log().phases.push(record);
@@ -157,6 +158,16 @@ impl Context {
     /// All warnings so far.
     pub fn warnings(&self) -> Vec<String> {
         self.log().warnings.clone()
+    }
+}
+
+/// Gives memory that was freed back to the system. GNU's allocator keeps it in the arenas of its threads, where the next
+/// phase, which wants other sizes, may not find it.
+fn give_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: `malloc_trim` takes any number, locks what it looks at, and touches nothing that is in use.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 

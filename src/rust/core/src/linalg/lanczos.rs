@@ -83,17 +83,21 @@ impl<T: Real> Basis<T> {
         self.vectors.slice(s![..self.size, ..])
     }
 
-    /// Takes the part within the basis out of `block` and returns its coefficients.
-    fn remove_from(&self, block: &mut Array2<T>) -> Result<Array2<f64>> {
-        let coefficients = gemm::product(self.rows(), block.view())?;
-        gemm::accumulate(block, -T::one(), self.rows().reversed_axes(), coefficients.view())?;
+    /// Takes the part within the vectors from `first` on out of `block` and returns its coefficients.
+    fn remove_from(&self, first: usize, block: &mut Array2<T>) -> Result<Array2<f64>> {
+        let vectors = self.vectors.slice(s![first..self.size, ..]);
+        let coefficients = gemm::product(vectors, block.view())?;
+        gemm::accumulate(block, -T::one(), vectors.reversed_axes(), coefficients.view())?;
         Ok(coefficients.mapv(T::double))
     }
 
-    /// The same, twice: what rounding leaves behind the first time is gone after the second.
-    fn remove_fully_from(&self, block: Array2<f64>) -> Result<(Array2<f64>, Array2<f64>)> {
+    /// Takes the part within the basis out of `block`, twice: what rounding leaves behind the first time is gone after the
+    /// second. The first time it is enough to look at the vectors from `first` on if nearly all of that part lies there.
+    fn remove_fully_from(&self, first: usize, block: Array2<f64>) -> Result<(Array2<f64>, Array2<f64>)> {
         let mut rest = block.mapv(T::nearest);
-        let coefficients = self.remove_from(&mut rest)? + self.remove_from(&mut rest)?;
+        let most = self.remove_from(first, &mut rest)?;
+        let mut coefficients = self.remove_from(0, &mut rest)?;
+        coefficients.slice_mut(s![first.., ..]).zip_mut_with(&most, |sum, x| *sum += x);
         Ok((rest.mapv(T::double), coefficients))
     }
 
@@ -128,8 +132,9 @@ pub fn leading<T: Real>(
     while basis.size + b <= limit {
         ctx.check()?;
         basis.push(&block);
-        let (image, coefficients) = basis.remove_fully_from(apply(block.view())?)?;
         let (from, to) = (basis.size - b, basis.size);
+        // The image of a block lies in the span of the blocks before it, itself and the next one, but for rounding.
+        let (image, coefficients) = basis.remove_fully_from(from.saturating_sub(b), apply(block.view())?)?;
         // The projection is symmetric: the upper triangle is enough.
         basis.projected.slice_mut(s![..to, from..to]).assign(&coefficients);
         let (mut next, remainder) = qr::thin(image.view())?;
@@ -144,7 +149,7 @@ pub fn leading<T: Real>(
         }
         if !well_conditioned(&remainder) {
             // A remainder close to zero leaves directions that QR made up: they must be orthogonal, too.
-            next = qr::thin(basis.remove_fully_from(next)?.0.view())?.0;
+            next = qr::thin(basis.remove_fully_from(0, next)?.0.view())?.0;
         }
         block = next;
     }

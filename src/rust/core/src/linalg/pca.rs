@@ -5,12 +5,12 @@ use super::eigen::{self, Eigen};
 use super::operator::{Operator, Projection};
 use super::{lanczos, randomized_svd};
 use crate::{Context, Error, Result};
-use ndarray::Array2;
+use ndarray::{Array2, s};
 
 /// How principal components are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PcaSolver {
-    /// Exact while the smaller side has at most 3000 rows, else randomized.
+    /// Exact while the smaller side has at most twice as many rows as the randomized solver needs vectors, else randomized.
     #[default]
     Auto,
     /// Exact to rounding: as with Lanczos where few components are wanted, else through the Gram matrix of the smaller side.
@@ -21,8 +21,11 @@ pub enum PcaSolver {
     Randomized,
 }
 
-/// Largest smaller side that `Auto` treats exactly. Approximate components move the scores of small types by some hundredths.
-pub const EXACT_LIMIT: usize = 3000;
+/// `Auto` is exact while the smaller side has at most so many rows per vector of the randomized solver's basis.
+const EXACT_LIMIT: usize = 2;
+
+/// Loadings made at once: more would only need more memory.
+const COLUMNS: usize = 64;
 
 /// A component whose singular value is below this share of the largest one is rounding noise: its scores and loadings are 0.
 const RANK_TOLERANCE: f64 = 1e-7;
@@ -75,7 +78,7 @@ fn solve(operator: &impl Operator, k: usize, solver: PcaSolver, seed: u64, keep:
         return Err(Error::argument("npcs", found, format!("Ask for 1 to {side} components.")));
     }
     ctx.check()?;
-    let solver = resolve(solver, n, g, ctx);
+    let solver = resolve(solver, k, side, ctx);
     let eigen = match solver {
         PcaSolver::Randomized => randomized_svd::leading(operator, k, seed, ctx)?,
         PcaSolver::Lanczos => proven(operator, k, side, seed, ctx)?,
@@ -86,18 +89,23 @@ fn solve(operator: &impl Operator, k: usize, solver: PcaSolver, seed: u64, keep:
     if n <= g { from_left(operator, eigen, single) } else { from_right(operator, eigen, keep) }
 }
 
-fn resolve(solver: PcaSolver, cells: usize, genes: usize, ctx: &Context) -> PcaSolver {
+fn resolve(solver: PcaSolver, k: usize, side: usize, ctx: &Context) -> PcaSolver {
     if solver != PcaSolver::Auto {
         return solver;
     }
-    let side = cells.min(genes);
-    if side <= EXACT_LIMIT {
-        ctx.choose("pca_solver", "exact", format!("the smaller side has {side} rows, at most {EXACT_LIMIT}"));
+    let limit = exact_limit(k);
+    if side <= limit {
+        ctx.choose("pca_solver", "exact", format!("the smaller side has {side} rows, at most {limit}"));
         PcaSolver::Exact
     } else {
-        ctx.choose("pca_solver", "randomized", format!("the smaller side has {side} rows, over {EXACT_LIMIT}"));
+        ctx.choose("pca_solver", "randomized", format!("the smaller side has {side} rows, over {limit}"));
         PcaSolver::Randomized
     }
+}
+
+/// Largest smaller side of which `Auto` finds `k` components exactly.
+pub fn exact_limit(k: usize) -> usize {
+    EXACT_LIMIT * randomized_svd::basis(k)
 }
 
 /// Leading eigenpairs of the Gram matrix of the smaller side, whose residuals are proven small: from a Krylov basis of at most
@@ -119,10 +127,16 @@ fn from_left(operator: &impl Operator, eigen: Eigen, single: bool) -> Result<Pca
     }
     let signed: Vec<f64> = values.iter().zip(&extremes).map(|(&s, &x)| if x < 0.0 { -s } else { s }).collect();
     let inverse: Vec<f64> = signed.iter().map(|&s| if s != 0.0 { 1.0 / s } else { 0.0 }).collect();
-    let v = if single { operator.project_transposed(u.view())? } else { operator.apply_transpose(u.view())? };
+    let mut loadings = Array2::zeros((operator.columns(), values.len()));
+    for start in (0..values.len()).step_by(COLUMNS) {
+        let columns = start..(start + COLUMNS).min(values.len());
+        let (u, inverse) = (u.slice(s![.., columns.clone()]), &inverse[columns.clone()]);
+        let v = if single { operator.project_transposed(u)? } else { operator.apply_transpose(u)? };
+        loadings.slice_mut(s![.., columns]).assign(&columns_times(&v, inverse));
+    }
     Ok(Pca {
         scores: columns_times(&u, &signed),
-        loadings: columns_times(&v, &inverse),
+        loadings,
         explained_variance: explained(&values, operator.rows()),
         singular_values: values,
     })

@@ -18,9 +18,14 @@ const TOLERANCE: f64 = 1e-6;
 /// Vectors of the basis per component, and blocks at least, when convergence is looked at for the first time; how much the basis
 /// grows from one look to the next, and how many times it grows to at most.
 const PER_COMPONENT: usize = 4;
-const LEAST_BLOCKS: usize = 20;
-const GROWTH: f64 = 1.25;
+const LEAST_BLOCKS: usize = 24;
+const GROWTH: f64 = 1.05;
 const MOST: usize = 2;
+
+/// Vectors of the basis for `k` components when convergence is looked at for the first time.
+pub fn basis(k: usize) -> usize {
+    (PER_COMPONENT * k).max(LEAST_BLOCKS * BLOCK).div_ceil(BLOCK) * BLOCK
+}
 
 /// The `k` leading eigenpairs of the Gram matrix of the operator's smaller side, in single precision.
 ///
@@ -28,7 +33,7 @@ const MOST: usize = 2;
 /// Those of the operator; [`crate::Error::Cancelled`].
 pub fn leading(operator: &impl Operator, k: usize, seed: u64, ctx: &Context) -> Result<Eigen> {
     let side = operator.rows().min(operator.columns());
-    let size = (PER_COMPONENT * k).max(LEAST_BLOCKS * BLOCK).div_ceil(BLOCK) * BLOCK;
+    let size = basis(k);
     if size > side {
         return eigen::leading(operator.gram()?, k, seed, ctx);
     }

@@ -4,6 +4,7 @@
 use super::cross_knn::{CENTRE, FLOOR};
 use super::projection::tanh_scale;
 use crate::knn::{Neighbours, dot};
+use crate::simd::vectorised;
 use crate::sparse::{Graph, graph_from_rows, row};
 use crate::{Context, Result};
 use faer::linalg::matmul::matmul;
@@ -20,9 +21,9 @@ const TIE: f64 = 1e9;
 /// Partners per matrix product of correlations.
 const TILE: usize = 512;
 /// Steepest rise of [`tanh_scale`] with centre 0.7.
-const SLOPE: f64 = 10.0 * (1.0 - CENTRE);
-/// More than what rounding takes from 1 − tanh².
-const ROUNDING: f64 = 1e-6;
+const SLOPE: f32 = 10.0 * (1.0 - CENTRE) as f32;
+/// Largest error of [`near_tanh_scale`], and more than what rounding takes from 1 − tanh².
+const NEAR: f32 = 3e-6;
 /// Squares of weights that differ by more are no ties.
 const MARGIN: f64 = 10.0 / TIE;
 /// A matrix product is taken while it computes at most this many times the correlations that are wanted.
@@ -146,13 +147,12 @@ impl<'a> Coordinates<'a> {
         let may_be_best = (0..near.len()).filter(|&at| f64::from(near[at]) >= nearest - 2.0 * error);
         let best = may_be_best.map(exact).fold(FLOOR, f64::max);
         let square = |at: usize, c: f64| partners[at].1 * tanh_scale(c / best, CENTRE);
-        let bounds: Vec<(f64, f64)> = (0..near.len())
-            .map(|at| {
-                let middle = square(at, f64::from(near[at]).max(FLOOR));
-                let off = partners[at].1 * steepest(middle / partners[at].1, error / best) * error / best;
-                (middle - off, middle + off)
-            })
-            .collect();
+        let off = (error / best) as f32;
+        let between = |(&t, &(_, m)): (&f32, &(u32, f64))| {
+            let off = steepest(t, off) * off + NEAR;
+            (m * f64::from(t - off), m * f64::from(t + off))
+        };
+        let bounds: Vec<(f64, f64)> = near_scaled(near, best).iter().zip(partners).map(between).collect();
         let may_be_kept = |part: &Range<usize>| {
             let mut lower: Vec<f64> = bounds[part.clone()].iter().map(|&(lower, _)| lower).collect();
             let least = match k {
@@ -182,11 +182,49 @@ fn union(rows: &[&[(u32, f64)]]) -> (Vec<u32>, Vec<u32>) {
     (partners, places)
 }
 
+/// [`near_tanh_scale`] of each correlation, at least 10⁻³, over the best one.
+fn near_scaled(correlations: &[f32], best: f64) -> Vec<f32> {
+    let (floor, inverse) = (FLOOR as f32, (1.0 / best) as f32);
+    let mut scaled = correlations.to_vec();
+    vectorised(
+        #[inline(always)]
+        || {
+            for x in &mut scaled {
+                *x = near_tanh_scale(x.max(floor) * inverse);
+            }
+        },
+    );
+    scaled
+}
+
+/// [`tanh_scale`] with centre 0.7, off by at most [`NEAR`] for 0 ≤ x ≤ 2, by tanh y = 1 − 2 / (1 + exp 2y). Nothing of it branches, so
+/// that a loop does many at once.
+#[inline(always)]
+fn near_tanh_scale(x: f32) -> f32 {
+    // Added to a number, it leaves the nearest integer in the lowest bits.
+    const INTEGER: f32 = 1.5 * (1 << 23) as f32;
+    // Taylor series of 2^f for |f| ≤ 1/2: powers of ln 2 over factorials.
+    const SERIES: [f32; 6] =
+        [1.540_353e-4, 1.333_355_8e-3, 9.618_129e-3, 5.550_411e-2, 2.402_265e-1, std::f32::consts::LN_2];
+    let centre = CENTRE as f32;
+    let power = (20.0 * std::f32::consts::LOG2_E) * (x.clamp(0.0, 2.0) - centre);
+    let shifted = power + INTEGER;
+    let f = power - (shifted - INTEGER);
+    let exponent = shifted.to_bits().wrapping_sub(INTEGER.to_bits()).wrapping_add(127) << 23;
+    let mut series = 0.0;
+    for coefficient in SERIES {
+        series = (series + coefficient) * f;
+    }
+    let exp = (1.0 + series) * f32::from_bits(exponent);
+    centre + (1.0 - centre) * (1.0 - 2.0 / (1.0 + exp))
+}
+
 /// Bound of the slope of [`tanh_scale`] (centre 0.7) within `distance` of where its value is `t`. The slope 3 (1 − tanh²)
-/// changes by a factor of at most exp(20 · distance).
-fn steepest(t: f64, distance: f64) -> f64 {
-    let tanh = (t - CENTRE) / (1.0 - CENTRE);
-    (SLOPE * (1.0 - tanh * tanh) * (20.0 * distance).exp() + ROUNDING).min(SLOPE)
+/// changes by a factor of at most exp(20 · distance), which is less than 1 / (1 − 20 · distance).
+fn steepest(t: f32, distance: f32) -> f32 {
+    let tanh = (t - CENTRE as f32) / (1.0 - CENTRE as f32);
+    let change = 1.0 - 20.0 * distance;
+    if change > 0.0 { (SLOPE * (1.0 - tanh * tanh + NEAR / 0.1) / change).min(SLOPE) } else { SLOPE }
 }
 
 fn largest(row: &[(u32, f64)]) -> f64 {
@@ -273,6 +311,19 @@ mod tests {
         let factor = largest(partners) / largest(&row);
         row.iter_mut().for_each(|(_, weight)| *weight *= factor);
         row
+    }
+
+    #[test]
+    fn approximate_scaling_is_near() {
+        for step in 0..=4000 {
+            let x = step as f32 / 2000.0;
+            let (near, exact) = (f64::from(near_tanh_scale(x)), tanh_scale(f64::from(x), CENTRE));
+            assert!((near - exact).abs() < f64::from(NEAR), "{x}: {near} and {exact}");
+            for distance in [1e-5, 1e-3, 0.02, 0.5] {
+                let rise = tanh_scale(f64::from(x + distance), CENTRE) - exact;
+                assert!(rise <= f64::from(steepest(near as f32, distance)) * f64::from(distance) + 1e-6, "{x}");
+            }
+        }
     }
 
     #[test]

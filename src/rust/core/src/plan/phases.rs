@@ -5,7 +5,8 @@ use super::ledger::{Ledger, Work};
 use super::{AtlasSize, Settings};
 use crate::context::MAPPED_SHARE;
 use crate::knn::{DIRECTIONS, HELD, KnnOptions, LISTS, Method};
-use crate::linalg::pca::{EXACT_LIMIT, PcaSolver};
+use crate::linalg::pca::{PcaSolver, exact_limit};
+use crate::linalg::randomized_svd::basis;
 use crate::mapping::Expansion;
 
 /// Share of the counts that is left after preprocessing with the default options (the rest is below `min_expression`).
@@ -18,13 +19,18 @@ const ITERATIONS: f64 = 3.0;
 const CLUSTERS: f64 = 12.0;
 /// Sums per gene that exist side by side when cells are gone through in blocks.
 const BLOCKS: f64 = 32.0;
-/// Vectors that the randomized solver multiplies at once, and sums over blocks of cells that exist side by side, those under way
-/// included.
-const STRIP: f64 = 32.0;
-const PARTIAL: f64 = 22.0;
-/// Vectors of its basis per component and at least, when it is as large as it gets.
-const PER_COMPONENT: f64 = 4.0;
-const LEAST_VECTORS: f64 = 640.0;
+/// Cells whose entries are put in order together, and those that a product is made for at a time; share of the memory that
+/// entries in order may take.
+const CELLS_IN_ORDER: f64 = 128.0;
+const CELLS_AT_A_TIME: f64 = 8192.0;
+const SHARE_IN_ORDER: f64 = 0.25;
+/// Rows of a matrix that is decomposed in any case.
+const SMALL: f64 = 500.0;
+/// Bytes per column of factors and sums of a product under way, and of loadings under way.
+const PRODUCT: f64 = 384.0;
+const LOADINGS: f64 = 512.0;
+/// Vectors of the basis of exact components over those of the randomized solver's.
+const EXACT_VECTORS: f64 = 1.25;
 /// Dense operations in the time of a product of two entries whose place has to be looked up.
 const GATHERED: f64 = 45.0;
 /// Queries and database rows in a tile of an exact search.
@@ -45,8 +51,8 @@ const EDGE: f64 = 12.0;
 /// of candidates or sorted lists does not.
 mod factor {
     pub const PREPROCESS: f64 = 27.0;
-    pub const EXACT: f64 = 1.2;
-    pub const RANDOMIZED: f64 = 4.5;
+    pub const DECOMPOSITION: f64 = 1.2;
+    pub const KRYLOV: f64 = 4.5;
     pub const NEIGHBOURS: f64 = 1.4;
     pub const DISPERSIONS: f64 = 5.5;
     pub const PROJECTION: f64 = 5.0;
@@ -114,7 +120,7 @@ fn sam(ledger: &mut Ledger, species: usize, size: &Size, settings: &Settings) {
     let genes = settings.sam.n_genes.map_or(g, |genes| g.min(genes as f64));
     let (d, k) = ((settings.sam.npcs as f64).min(n).min(genes), settings.sam.k as f64);
     let entries = IN_USED_GENES * left;
-    let components = pca(n, genes, entries, d, settings.sam.solver, true);
+    let components = pca((n, genes, entries), d, settings.sam.solver, true, settings.memory);
     let neighbours = knn(n, n, d, (k, 0.0), &settings.sam.knn, settings.threads);
     let found = n * d * SINGLE + genes * d * SINGLE;
     let sums = 2.0 * BLOCKS * DOUBLE * g;
@@ -134,7 +140,7 @@ fn sam(ledger: &mut Ledger, species: usize, size: &Size, settings: &Settings) {
 /// The components the mapping projects through, of all genes.
 fn loadings(ledger: &mut Ledger, species: usize, size: &Size, settings: &Settings) {
     let m = size.components(settings);
-    let need = pca(size.n, size.g, size.left, m, settings.solver, false);
+    let need = pca((size.n, size.g, size.left), m, settings.solver, false, settings.memory);
     ledger.phase(Some(species), "loadings", need.bytes, &[(need.work, need.factor)]);
     ledger.hold(size.g * m * SINGLE);
 }
@@ -147,42 +153,40 @@ struct Need {
 }
 
 /// The `k` leading components of n cells × g genes with `entries` entries; with `scores`, coordinates of the cells too.
-fn pca(n: f64, g: f64, entries: f64, k: f64, solver: PcaSolver, scores: bool) -> Need {
-    let exact = match solver {
-        PcaSolver::Auto => n.min(g) <= EXACT_LIMIT as f64,
-        PcaSolver::Exact => true,
-        PcaSolver::Lanczos | PcaSolver::Randomized => false,
-    };
+fn pca((n, g, entries): (f64, f64, f64), k: f64, solver: PcaSolver, scores: bool, memory: usize) -> Need {
     let side = n.min(g);
-    let result = side * k * DOUBLE + g * k * (DOUBLE + SINGLE) + if scores { n * k * SINGLE } else { 0.0 };
-    if exact {
-        // The Gram matrix of the smaller side; while it is made, entries by gene where cells are fewer; afterwards a Krylov basis
-        // of up to eight vectors per component, eigenvectors one by one, or all of them with room for two more such matrices.
-        let (few, some) = (8.0 * k < side, 4.0 * k <= side);
+    let exact = match solver {
+        PcaSolver::Auto => side <= exact_limit(k as usize) as f64,
+        PcaSolver::Exact | PcaSolver::Lanczos => true,
+        PcaSolver::Randomized => false,
+    };
+    let result = side * k * DOUBLE + g * (k * SINGLE + LOADINGS) + if scores { n * k * SINGLE } else { 0.0 };
+    if exact && (8.0 * k >= side || side <= SMALL) {
+        // The Gram matrix of the smaller side; while it is made, entries by gene where cells are fewer; afterwards eigenvectors one
+        // by one, or all of them with room for two more such matrices.
+        let some = 4.0 * k <= side;
         let by_gene = if n <= g { entries * (INDEX + SINGLE) } else { 0.0 };
-        let vectors = match (few, some) {
-            (true, _) => 8.0 * k,
-            (_, true) => 2.0 * k,
-            _ => 3.0 * side,
-        };
+        let vectors = if some { 2.0 * k } else { 3.0 * side };
         let bytes = (side * side * DOUBLE + by_gene.max(vectors * side * DOUBLE)).max(result + n * k * DOUBLE);
         // From entry to entry, or densely where that is less.
         let pairs = |shared: f64| GATHERED * entries * entries / (2.0 * shared);
         let gram = if n <= g { pairs(g).min(n * n * g) } else { pairs(n).min(n * g * g) };
-        // Products with the basis, or a tridiagonal matrix and its eigenvectors.
-        let eigen = if few { 2.0 * 12.0 * k } else { side * if some { 4.0 } else { 9.0 } } * side * side;
+        // A tridiagonal matrix and its eigenvectors.
+        let eigen = side * if some { 4.0 } else { 9.0 } * side * side;
         let work = Work { double: gram + eigen + 4.0 * entries * k, ..Work::default() };
-        return Need { bytes, work, factor: factor::EXACT };
+        return Need { bytes, work, factor: factor::DECOMPOSITION };
     }
-    // A basis over the smaller side and its projection, one pass over the cells per block; nothing grows with the larger side
-    // but the scores.
-    let vectors = (PER_COMPONENT * k).max(LEAST_VECTORS).min(side);
-    let basis = vectors * side * SINGLE + 2.0 * vectors * vectors * DOUBLE;
-    let sums = PARTIAL * g * STRIP * SINGLE;
-    let bytes = (basis + sums.max(side * k * (DOUBLE + SINGLE))).max(result);
-    let single = 4.0 * entries * vectors + 2.0 * entries * k + 4.0 * side * vectors * vectors;
-    let work = Work { single, ..Work::default() };
-    Need { bytes, work, factor: factor::RANDOMIZED }
+    // A Krylov basis over the smaller side and its projection; two products with each of its vectors, of entries in order, as many
+    // as are held.
+    let (number, more) = if exact { (DOUBLE, EXACT_VECTORS) } else { (SINGLE, 1.0) };
+    let vectors = (more * basis(k as usize) as f64).min(side);
+    let in_order = entries * (1.0 + number) + n / CELLS_IN_ORDER * g;
+    let held = in_order.min((SHARE_IN_ORDER * memory as f64).max(in_order * (CELLS_AT_A_TIME / n).min(1.0)));
+    let search = vectors * side * number + 2.0 * vectors * vectors * DOUBLE + g * PRODUCT;
+    let rows = if n > g { (n.min(CELLS_AT_A_TIME) + g) * k * SINGLE } else { 0.0 };
+    let flops = 4.0 * entries * vectors + 2.0 * entries * k + 2.0 * side * vectors * vectors;
+    let work = if exact { Work { double: flops, ..Work::default() } } else { Work { single: flops, ..Work::default() } };
+    Need { bytes: held + search.max(result + rows), work, factor: factor::KRYLOV }
 }
 
 /// A search for the `k` nearest of m cells for each of n in d dimensions, and for the `back` nearest of n for each of m (0: none

@@ -185,7 +185,8 @@ fn pca((n, g, entries): (f64, f64, f64), k: f64, solver: PcaSolver, scores: bool
     let search = vectors * side * number + 2.0 * vectors * vectors * DOUBLE + g * PRODUCT;
     let rows = if n > g { (n.min(CELLS_AT_A_TIME) + g) * k * SINGLE } else { 0.0 };
     let flops = 4.0 * entries * vectors + 2.0 * entries * k + 2.0 * side * vectors * vectors;
-    let work = if exact { Work { double: flops, ..Work::default() } } else { Work { single: flops, ..Work::default() } };
+    let work =
+        if exact { Work { double: flops, ..Work::default() } } else { Work { single: flops, ..Work::default() } };
     Need { bytes: held + search.max(result + rows), work, factor: factor::KRYLOV }
 }
 

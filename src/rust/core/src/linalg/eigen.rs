@@ -41,7 +41,7 @@ const LARGE: usize = 1000;
 const DEGREE: usize = 4;
 
 /// Whether `k` eigenpairs of a matrix of `n` rows are found faster from a Krylov basis than from a decomposition.
-pub(super) fn are_few(k: usize, n: usize) -> bool {
+pub(crate) fn are_few(k: usize, n: usize) -> bool {
     n > SMALL && FEW * k < n
 }
 

@@ -10,7 +10,7 @@ pub mod pca;
 pub mod qr;
 pub mod randomized_svd;
 pub mod scaled;
-mod tiled;
+pub(crate) mod tiled;
 mod tridiagonal;
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use crate::{Context, Error, Result};
 /// Vectors multiplied at once. Narrow blocks converge with fewer vectors: the powers in a basis go up by one a block.
 const BLOCK: usize = SINGLE;
 
-/// The basis is large enough once all residuals are below this share of the largest eigenvalue: alignment scores are then within
-/// 0.0002 of those of exact components (docs/numerics.md).
+/// The basis is large enough once all residuals are below this share of the largest eigenvalue. How near alignment scores are
+/// then to those of exact components: docs/numerics.md.
 const TOLERANCE: f64 = 1e-6;
 
 /// Vectors of the basis per component, and blocks at least, when convergence is looked at for the first time; how much the basis

@@ -13,16 +13,16 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 /// Cells in a tile.
-const TILE: usize = 128;
+pub(crate) const TILE: usize = 128;
 
 /// Genes whose entries one task sums up.
 const GENES: usize = 256;
 
 /// Cells in a section: what is put in order at once.
-const SECTION: usize = 64 * TILE;
+pub(crate) const SECTION: usize = 64 * TILE;
 
 /// Sections stay in order while they take at most this share of the memory; others are put in order for each product.
-const MEMORY_SHARE: usize = 4;
+pub(crate) const MEMORY_SHARE: usize = 4;
 
 /// Columns of a dense factor that are multiplied at once, in single and in double precision: two cache lines.
 pub(super) const SINGLE: usize = 32;

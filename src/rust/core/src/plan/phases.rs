@@ -5,8 +5,11 @@ use super::ledger::{Ledger, Work};
 use super::{AtlasSize, Settings};
 use crate::context::MAPPED_SHARE;
 use crate::knn::{DIRECTIONS, HELD, KnnOptions, LISTS, Method};
+use crate::linalg::eigen::are_few;
+use crate::linalg::lanczos;
 use crate::linalg::pca::{PcaSolver, exact_limit};
 use crate::linalg::randomized_svd::basis;
+use crate::linalg::tiled::{MEMORY_SHARE, SECTION, TILE as TILE_OF_CELLS};
 use crate::mapping::Expansion;
 
 /// Share of the counts that is left after preprocessing with the default options (the rest is below `min_expression`).
@@ -19,18 +22,9 @@ const ITERATIONS: f64 = 3.0;
 const CLUSTERS: f64 = 12.0;
 /// Sums per gene that exist side by side when cells are gone through in blocks.
 const BLOCKS: f64 = 32.0;
-/// Cells whose entries are put in order together, and those that a product is made for at a time; share of the memory that
-/// entries in order may take.
-const CELLS_IN_ORDER: f64 = 128.0;
-const CELLS_AT_A_TIME: f64 = 8192.0;
-const SHARE_IN_ORDER: f64 = 0.25;
-/// Rows of a matrix that is decomposed in any case.
-const SMALL: f64 = 500.0;
 /// Bytes per column of factors and sums of a product under way, and of loadings under way.
 const PRODUCT: f64 = 384.0;
 const LOADINGS: f64 = 512.0;
-/// Vectors of the basis of exact components over those of the randomized solver's.
-const EXACT_VECTORS: f64 = 1.25;
 /// Dense operations in the time of a product of two entries whose place has to be looked up.
 const GATHERED: f64 = 45.0;
 /// Queries and database rows in a tile of an exact search.
@@ -161,7 +155,7 @@ fn pca((n, g, entries): (f64, f64, f64), k: f64, solver: PcaSolver, scores: bool
         PcaSolver::Randomized => false,
     };
     let result = side * k * DOUBLE + g * (k * SINGLE + LOADINGS) + if scores { n * k * SINGLE } else { 0.0 };
-    if exact && (8.0 * k >= side || side <= SMALL) {
+    if exact && !are_few(k as usize, side as usize) {
         // The Gram matrix of the smaller side; while it is made, entries by gene where cells are fewer; afterwards eigenvectors one
         // by one, or all of them with room for two more such matrices.
         let some = 4.0 * k <= side;
@@ -178,12 +172,19 @@ fn pca((n, g, entries): (f64, f64, f64), k: f64, solver: PcaSolver, scores: bool
     }
     // A Krylov basis over the smaller side and its projection; two products with each of its vectors, of entries in order, as many
     // as are held.
-    let (number, more) = if exact { (DOUBLE, EXACT_VECTORS) } else { (SINGLE, 1.0) };
-    let vectors = (more * basis(k as usize) as f64).min(side);
-    let in_order = entries * (1.0 + number) + n / CELLS_IN_ORDER * g;
-    let held = in_order.min((SHARE_IN_ORDER * memory as f64).max(in_order * (CELLS_AT_A_TIME / n).min(1.0)));
+    let number = if exact { DOUBLE } else { SINGLE };
+    let vectors = if exact {
+        // Exact pairs are mostly there at the second look.
+        let lanczos = lanczos::Settings::exact(k as usize, 0, side as usize);
+        lanczos.growth * lanczos.first as f64
+    } else {
+        basis(k as usize) as f64
+    };
+    let vectors = vectors.min(side);
+    let (in_order, section) = (entries * (1.0 + number) + n / TILE_OF_CELLS as f64 * g, SECTION as f64);
+    let held = in_order.min((memory as f64 / MEMORY_SHARE as f64).max(in_order * (section / n).min(1.0)));
     let search = vectors * side * number + 2.0 * vectors * vectors * DOUBLE + g * PRODUCT;
-    let rows = if n > g { (n.min(CELLS_AT_A_TIME) + g) * k * SINGLE } else { 0.0 };
+    let rows = if n > g { (n.min(section) + g) * k * SINGLE } else { 0.0 };
     let flops = 4.0 * entries * vectors + 2.0 * entries * k + 2.0 * side * vectors * vectors;
     let work =
         if exact { Work { double: flops, ..Work::default() } } else { Work { single: flops, ..Work::default() } };

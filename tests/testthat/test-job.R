@@ -71,7 +71,7 @@ test_that("an error of the engine says whose data it was", {
 })
 
 # Runs `work` (lines of R that need seconds) in an R process of its own, sends it SIGINT `after` seconds into `phase`, and
-# gives how it ended, and how many seconds later it had, with the class of what sam() makes there afterwards.
+# gives how it ended, and how many seconds later it had, with the class of what sam() makes there after an interrupt.
 interrupt_in <- function(phase, work, after = 1, frame = parent.frame()) {
   folder <- withr::local_tempdir(.local_envir = frame)
   script <- file.path(folder, "script.R")
@@ -91,7 +91,9 @@ interrupt_in <- function(phase, work, after = 1, frame = parent.frame()) {
     "work <- function() {", work, "'finished' }",
     "end <- tryCatch(work(), interrupt = function(i) 'interrupt')",
     "ended <- format(as.numeric(Sys.time()), digits = 15)",
-    "writeLines(c(end, ended, class(sam(small, verbose = FALSE))), 'ending'); file.rename('ending', 'ended')"
+    # Work that was done before the signal says so; the signal would end what came after it.
+    "after <- if (end == 'interrupt') class(sam(small, verbose = FALSE)) else 'none'",
+    "writeLines(c(end, ended, after), 'ending'); file.rename('ending', 'ended')"
   ), script)
   wait_for <- function(file, seconds) {
     start <- proc.time()[["elapsed"]]
@@ -113,11 +115,11 @@ expect_interrupted <- function(outcome) {
   expect_lt(outcome$seconds, 3)
 }
 
-# A matrix of 3000 x 3000 whose decomposition takes seconds: so many components are wanted that all are computed.
+# A matrix whose decomposition takes some ten seconds: so many components are wanted that all are computed.
 large_decomposition <- c(
   "set.seed(1)",
-  "counts <- Matrix::rsparsematrix(3000, 3000, 0.02, rand.x = function(n) rpois(n, 3) + 1)",
-  "dimnames(counts) <- list(paste0('g', 1:3000), paste0('c', 1:3000))"
+  "counts <- Matrix::rsparsematrix(5000, 5000, 0.02, rand.x = function(n) rpois(n, 3) + 1)",
+  "dimnames(counts) <- list(paste0('g', 1:5000), paste0('c', 1:5000))"
 )
 
 test_that("Ctrl-C stops samap() within seconds as an interrupt, and the session goes on", {
@@ -130,7 +132,7 @@ test_that("Ctrl-C stops samap() within seconds as an interrupt, and the session 
 test_that("Ctrl-C within a factorisation of SAM is not waited out", {
   skip_on_cran()
   skip_on_os("windows")
-  work <- c(large_decomposition, "sam(counts, npcs = 500, threads = 2, verbose = FALSE)")
+  work <- c(large_decomposition, "sam(counts, npcs = 1500, threads = 2, verbose = FALSE)")
   expect_interrupted(interrupt_in("sam", work, after = 2))
 })
 
@@ -141,8 +143,8 @@ test_that("Ctrl-C within a factorisation of the loadings is not waited out", {
     large_decomposition,
     "run <- samap:::new_run(2L, verbose = FALSE)",
     "held <- samap:::engine_expression(counts, samap_defaults()$preprocess, run, 'x')$pointer",
-    "loadings <- samap:::with_options(samap_defaults()$loadings, n_components = 500, pca_solver = 'exact')",
-    "samap:::engine_loadings(held, rep(1, 3000), NULL, loadings, 0, run, 'x')"
+    "loadings <- samap:::with_options(samap_defaults()$loadings, n_components = 1500, pca_solver = 'exact')",
+    "samap:::engine_loadings(held, rep(1, 5000), NULL, loadings, 0, run, 'x')"
   )
   expect_interrupted(interrupt_in("loadings", work, after = 2))
 })

@@ -83,7 +83,7 @@ impl Inputs {
         let of = |atlas: &Atlas| {
             let budgets = budgets(atlas.groups, None);
             let found = expand(atlas.neighbours, &budgets, HOPS, Expansion::Bfs, &self.ctx).unwrap();
-            Neighbourhood::of_cells(atlas.groups, found)
+            Neighbourhood::of_cells(atlas.groups, &found)
         };
         self.data.atlases().iter().map(of).collect()
     }

@@ -288,7 +288,7 @@ fn finds_partners(backend: &impl Backend) -> Vec<Graph> {
             false => {
                 let near = neighbours(sizes[s], 5, s as u64);
                 let sets = Cpu.expand(&near, &vec![9; sizes[s]], 2, Expansion::Bfs, &ctx).unwrap();
-                Neighbourhood::of_cells(&groups[s], sets)
+                Neighbourhood::of_cells(&groups[s], &sets)
             }
         };
         (0..3).map(of_species).collect()

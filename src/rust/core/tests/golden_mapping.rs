@@ -216,7 +216,7 @@ fn neighbourhoods(atlases: &Atlases, options: &MappingOptions) -> Vec<Neighbourh
         let size = options.neighborhood_sizes[0];
         Neighbourhood::of_cells(
             &species.groups,
-            expand(&species.neighbours, &budgets, size, Expansion::Bfs, &ctx).unwrap(),
+            &expand(&species.neighbours, &budgets, size, Expansion::Bfs, &ctx).unwrap(),
         )
     };
     (0..atlases.species.len()).map(of_species).collect()

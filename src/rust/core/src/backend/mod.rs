@@ -149,7 +149,7 @@ pub trait Backend: Sync + Sized {
         expansion: Expansion,
         ctx: &Context,
     ) -> Result<Neighbourhood> {
-        Ok(Neighbourhood::of_cells(groups, self.expand(neighbours, budgets, size, expansion, ctx)?))
+        Ok(Neighbourhood::of_cells(groups, &self.expand(neighbours, budgets, size, expansion, ctx)?))
     }
 
     /// The strongest mutual partners, rescaled by the correlation in the latent space where one is given; see

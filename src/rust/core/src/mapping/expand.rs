@@ -18,9 +18,6 @@ pub enum Expansion {
     MatrixPower,
 }
 
-/// Least entries of a part of a pattern that a thread transposes.
-const PART: usize = 1 << 18;
-
 /// Rows of ascending column indices: a sparse matrix of ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
@@ -48,53 +45,6 @@ impl Pattern {
     /// Number of rows.
     pub fn rows(&self) -> usize {
         self.pointers.len() - 1
-    }
-
-    /// The transpose of a square pattern.
-    pub fn transpose(&self) -> Pattern {
-        self.transpose_among(|i| i as u32, self.rows())
-    }
-
-    /// The transpose with `columns` rows, the rows being called `name`(0), `name`(1), …, which ascend, as columns do within
-    /// a row.
-    pub(super) fn transpose_among(&self, name: impl Fn(usize) -> u32 + Sync, columns: usize) -> Pattern {
-        let parts = (self.columns.len() / PART).clamp(1, rayon::current_num_threads());
-        let width = columns.div_ceil(parts).max(1);
-        let within = |i: usize, first: usize, count: usize| {
-            let row = self.row(i);
-            let start = row.partition_point(|&j| (j as usize) < first);
-            let end = start + row[start..].partition_point(|&j| (j as usize) < first + count);
-            &row[start..end]
-        };
-        let mut pointers = vec![0; columns + 1];
-        pointers[1..].par_chunks_mut(width).enumerate().for_each(|(part, counts)| {
-            let (first, count) = (part * width, counts.len());
-            (0..self.rows())
-                .for_each(|i| within(i, first, count).iter().for_each(|&j| counts[j as usize - first] += 1));
-        });
-        for i in 1..pointers.len() {
-            pointers[i] += pointers[i - 1];
-        }
-        let mut transposed = vec![0; self.columns.len()];
-        let (mut rest, mut slices) = (transposed.as_mut_slice(), Vec::new());
-        for first in (0..columns).step_by(width) {
-            let places = &pointers[first..=columns.min(first + width)];
-            let (slice, others) = std::mem::take(&mut rest).split_at_mut(places[places.len() - 1] - places[0]);
-            slices.push((first, places, slice));
-            rest = others;
-        }
-        slices.into_par_iter().for_each(|(first, places, slice)| {
-            let (start, count) = (places[0], places.len() - 1);
-            let mut next: Vec<usize> = places[..count].iter().map(|place| place - start).collect();
-            for i in 0..self.rows() {
-                for &j in within(i, first, count) {
-                    let place = &mut next[j as usize - first];
-                    slice[*place] = name(i);
-                    *place += 1;
-                }
-            }
-        });
-        Pattern { pointers, columns: transposed }
     }
 }
 
@@ -160,32 +110,21 @@ impl Expander {
     pub fn all(&self, ctx: &Context) -> Result<Pattern> {
         let of_cell = |walk: &mut Walk, cell: usize| {
             ctx.check()?;
-            Ok(self.of_cell(walk, cell))
+            let mut row = self.grow(walk, cell).to_vec();
+            row.sort_unstable();
+            Ok(row)
         };
         let cells = (0..self.cells()).into_par_iter();
         Ok(Pattern::from_rows(cells.map_init(|| Walk::new(self.cells()), of_cell).collect::<Result<_>>()?))
     }
 
-    /// The neighbourhoods of some cells, one after the other, in a row each.
-    ///
-    /// # Errors
-    /// Cancelled.
-    pub fn some(&self, cells: impl Iterator<Item = usize>, ctx: &Context) -> Result<Pattern> {
-        let mut walk = Walk::new(self.cells());
-        let mut pattern = Pattern { pointers: vec![0], columns: Vec::new() };
-        for cell in cells {
-            ctx.check()?;
-            pattern.columns.extend(self.of_cell(&mut walk, cell));
-            pattern.pointers.push(pattern.columns.len());
-        }
-        Ok(pattern)
-    }
-
-    fn of_cell(&self, walk: &mut Walk, cell: usize) -> Vec<u32> {
+    /// The cells in the neighbourhood of a cell, in no order.
+    pub(super) fn grow<'w>(&self, walk: &'w mut Walk, cell: usize) -> &'w [u32] {
         match self.expansion {
             Expansion::Bfs | Expansion::Nearest => walk.breadth_first(&self.graph, cell, self.budgets[cell], self.hops),
             Expansion::MatrixPower => walk.rings(&self.graph, cell, self.budgets[cell], self.hops),
         }
+        &walk.found
     }
 }
 
@@ -206,77 +145,76 @@ pub(crate) fn adjacency(neighbours: &Neighbours, with_self: bool) -> Pattern {
     Pattern::from_rows((0..neighbours.cells()).map(of_cell).collect())
 }
 
-/// Working space of one worker; nothing in it is cleared between cells.
-struct Walk {
-    /// Which cell's walk saw a cell last (its index + 1).
+/// Working space of one worker; nothing in it is cleared between walks.
+pub(super) struct Walk {
+    /// The number of this walk.
+    stamp: u32,
+    /// Which walk saw a cell last.
     seen: Vec<u32>,
     /// Number of paths to a cell.
     paths: Vec<f64>,
-    queue: Vec<u32>,
+    /// The cells that the walk has found.
+    found: Vec<u32>,
 }
 
 impl Walk {
-    fn new(cells: usize) -> Self {
-        Walk { seen: vec![0; cells], paths: vec![0.0; cells], queue: Vec::new() }
+    pub(super) fn new(cells: usize) -> Self {
+        Walk { stamp: 0, seen: vec![0; cells], paths: vec![0.0; cells], found: Vec::new() }
     }
 
     /// The first `budget` cells in breadth-first order, at most `hops` away, without the cell itself. A cell joins the queue
     /// when it is first discovered; the queue is the order in which cells are taken, so it never needs to outgrow the budget.
-    fn breadth_first(&mut self, graph: &Pattern, cell: usize, budget: usize, hops: usize) -> Vec<u32> {
-        let stamp = cell as u32 + 1;
-        self.queue.clear();
-        self.seen[cell] = stamp;
+    fn breadth_first(&mut self, graph: &Pattern, cell: usize, budget: usize, hops: usize) {
+        self.stamp += 1;
+        self.found.clear();
+        self.seen[cell] = self.stamp;
         let mut discover = |from: usize, queue: &mut Vec<u32>| {
             for &j in graph.row(from) {
-                if queue.len() < budget && self.seen[j as usize] != stamp {
-                    self.seen[j as usize] = stamp;
+                if queue.len() < budget && self.seen[j as usize] != self.stamp {
+                    self.seen[j as usize] = self.stamp;
                     queue.push(j);
                 }
             }
         };
-        discover(cell, &mut self.queue);
-        let mut hop = 0..self.queue.len();
+        discover(cell, &mut self.found);
+        let mut hop = 0..self.found.len();
         for _ in 1..hops {
             for next in hop.clone() {
-                discover(self.queue[next] as usize, &mut self.queue);
+                discover(self.found[next] as usize, &mut self.found);
             }
-            hop = hop.end..self.queue.len();
+            hop = hop.end..self.found.len();
         }
-        let mut found = self.queue.clone();
-        found.sort_unstable();
-        found
     }
 
     /// Ring i holds the cells that i + 1 steps reach and fewer do not; of each ring the cells with the most paths are taken
     /// (ties: lowest index) while the budget lasts. The graph has self-loops, so the cell itself is in its first ring and
     /// spends budget.
-    fn rings(&mut self, graph: &Pattern, cell: usize, budget: usize, hops: usize) -> Vec<u32> {
-        let stamp = cell as u32 + 1;
-        let (mut found, mut left) = (Vec::new(), budget);
+    fn rings(&mut self, graph: &Pattern, cell: usize, budget: usize, hops: usize) {
+        self.stamp += 1;
+        self.found.clear();
+        let mut left = budget;
         let mut reached: Vec<(u32, f64)> = vec![(cell as u32, 1.0)];
         for _ in 0..hops {
-            self.queue.clear();
+            let mut next: Vec<u32> = Vec::new();
             for &(i, paths) in &reached {
                 for &j in graph.row(i as usize) {
                     // Self-loops keep every reached cell reached: no count returns to 0 within a walk.
                     if self.paths[j as usize] == 0.0 {
-                        self.queue.push(j);
+                        next.push(j);
                     }
                     self.paths[j as usize] += paths;
                 }
             }
             reached.clear();
-            reached.extend(self.queue.iter().map(|&j| (j, std::mem::take(&mut self.paths[j as usize]))));
+            reached.extend(next.into_iter().map(|j| (j, std::mem::take(&mut self.paths[j as usize]))));
             let mut ring: Vec<(u32, f64)> =
-                reached.iter().copied().filter(|&(j, _)| self.seen[j as usize] != stamp).collect();
-            ring.iter().for_each(|&(j, _)| self.seen[j as usize] = stamp);
+                reached.iter().copied().filter(|&(j, _)| self.seen[j as usize] != self.stamp).collect();
+            ring.iter().for_each(|&(j, _)| self.seen[j as usize] = self.stamp);
             ring.sort_unstable_by(|x, y| y.1.total_cmp(&x.1).then(x.0.cmp(&y.0)));
             ring.truncate(left);
             left -= ring.len();
-            found.extend(ring.into_iter().map(|(j, _)| j));
+            self.found.extend(ring.into_iter().map(|(j, _)| j));
         }
-        found.sort_unstable();
-        found
     }
 }
 
@@ -354,22 +292,6 @@ mod tests {
     }
 
     #[test]
-    fn a_large_pattern_is_transposed_in_parts() {
-        let (rows, columns) = (900usize, 1501u32);
-        let row = |i: usize| (0..columns).filter(move |j| (i * 7 + *j as usize * 13) % 5 < 3).collect::<Vec<u32>>();
-        let pattern = Pattern::from_rows((0..rows).map(row).collect());
-        assert!(pattern.columns.len() > 2 * PART);
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
-        let found = pool.install(|| pattern.transpose_among(|i| 10 + i as u32, columns as usize));
-        let column =
-            |j: u32| (0..rows).filter(move |&i| row(i).contains(&j)).map(|i| 10 + i as u32).collect::<Vec<u32>>();
-        for j in [0, 1, 499, 500, 501, 1000, 1001, 1002, 1500] {
-            assert_eq!(found.row(j as usize), column(j));
-        }
-        assert_eq!(found.columns.len(), pattern.columns.len());
-    }
-
-    #[test]
     fn with_budget_to_spare_both_forms_reach_the_same_cells() {
         let (ctx, n) = (Context::default(), 80);
         let found = neighbours(n, 4, 3);
@@ -401,12 +323,6 @@ mod tests {
             want.sort_unstable();
             assert_eq!(got.row(cell), want);
         }
-    }
-
-    #[test]
-    fn the_transpose_of_the_transpose_is_the_pattern() {
-        let graph = adjacency(&neighbours(20, 5, 1), false);
-        assert_eq!(graph.transpose().transpose(), graph);
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod projection;
 pub mod refine;
 pub mod stitch;
 pub(crate) mod tiles;
+mod words;
 mod xi;
 
 pub use expand::Expansion;

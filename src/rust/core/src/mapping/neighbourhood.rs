@@ -1,97 +1,304 @@
 //! The neighbourhoods of the cells of one species, as the search for mutual neighbours reads them: held whole where they fit
 //! the memory budget, else made for a section of cells at a time, whenever it is their turn.
+//!
+//! Cells stand in an order in which most follow one of their neighbours, and are taken in blocks of 64. A neighbourhood is a set
+//! of members: cells, or whole groups where these are the neighbourhoods. A word says for which cells of a block a member is in
+//! the neighbourhood.
 
-use super::expand::{Expander, Pattern};
+use super::expand::{Expander, Pattern, Walk};
+use super::words::{BYTES, WORD, Words, bits};
+use crate::sparse::{Graph, graph_from_rows, row};
 use crate::{Context, Result};
+use rayon::prelude::*;
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The neighbourhoods E of one species: cells × cells, binary.
+/// The neighbourhoods E of one species: cells × members, binary.
 pub struct Neighbourhood {
-    /// Group of each cell.
-    pub(super) group: Vec<u32>,
-    pub(super) sets: Sets,
-    /// All cells, in the order in which they are worked on.
-    order: Vec<usize>,
+    /// All cells. Those that come one after the other share most of their partners, as far as that can be had.
+    order: Vec<u32>,
+    /// The group of each cell where groups are the members; else each cell is its own.
+    groups: Option<Vec<u32>>,
+    members: usize,
+    sets: Sets,
 }
 
-/// The neighbourhoods of the cells of a species.
-pub(crate) enum Sets {
-    /// Each cell has its own: E (cells in the neighbourhood of a cell) and Eᵀ (cells in whose neighbourhood a cell is).
-    Cells { forward: Pattern, backward: Pattern },
-    /// Each cell has its own, which is made when it is needed.
+/// The words of E.
+pub(super) enum Sets {
+    /// Blocks × members, and members × blocks.
+    Held { by_block: Words, by_member: Words },
+    /// Made when they are needed.
     Made(Expander),
-    /// All cells of a group have the group (themselves included): E = C Cᵀ, kept factored as the cells of each group.
-    Groups { members: Vec<Vec<u32>> },
 }
 
 impl Neighbourhood {
     /// Neighbourhoods from an expansion. The group of each cell only decides which cells are worked on together.
-    pub fn of_cells(group: &[u32], forward: Pattern) -> Self {
-        let order = depth_first(&forward, group);
-        Self::new(group, Sets::Cells { backward: forward.transpose(), forward }, order)
+    pub fn of_cells(group: &[u32], forward: &Pattern) -> Self {
+        Self::held(depth_first(forward, group), None, forward.rows(), |cell| forward.row(cell))
     }
 
-    /// Neighbourhoods that are held where all of them take at most `bytes`, else made when they are needed.
+    /// The group of each cell as its neighbourhood (the cell included): E = C, which says what the group of each cell is.
+    pub fn of_groups(group: &[u32]) -> Self {
+        let mut order: Vec<u32> = (0..group.len() as u32).collect();
+        order.sort_by_key(|&cell| group[cell as usize]);
+        let members = group.iter().max().map_or(0, |&last| last as usize + 1);
+        Self::held(order, Some(group.to_vec()), members, |cell| std::slice::from_ref(&group[cell]))
+    }
+
+    /// Neighbourhoods that are held where they take at most `bytes`, else made when they are needed.
     ///
     /// # Errors
     /// Cancelled.
     pub fn of_expander(group: &[u32], expander: Expander, bytes: usize, ctx: &Context) -> Result<Self> {
-        let most: usize = (0..expander.cells()).map(|cell| expander.most(cell)).sum();
-        let need = most.saturating_mul(2 * size_of::<u32>());
-        if need <= bytes {
-            ctx.choose("neighborhoods", "held", format!("{need} bytes at most, of {bytes}"));
-            let (forward, order) = (expander.all(ctx)?, depth_first(expander.graph(), group));
-            return Ok(Self::new(group, Sets::Cells { backward: forward.transpose(), forward }, order));
+        let (order, members) = (depth_first(expander.graph(), group), expander.cells());
+        // It grows to more than there is room for, or does not, whatever the threads do.
+        let made = AtomicUsize::new(0);
+        let fit = || 2 * BYTES * made.load(Ordering::Relaxed) <= bytes;
+        let of_block = |maker: &mut Maker, block: &[u32]| {
+            ctx.check()?;
+            let words = fit().then(|| maker.make(&expander, block, u64::MAX));
+            made.fetch_add(words.as_ref().map_or(0, |(members, _)| members.len()), Ordering::Relaxed);
+            Ok(words)
+        };
+        let rows: Vec<Option<(Vec<u32>, Vec<u64>)>> =
+            order.par_chunks(WORD).map_init(|| Maker::new(members), of_block).collect::<Result<_>>()?;
+        if fit() {
+            let by_block = Words::from_rows(rows.into_iter().flatten().collect());
+            let need = 2 * BYTES * by_block.count();
+            ctx.choose("neighborhoods", "held", format!("they take {need} bytes, at most {bytes} may be"));
+            return Ok(Neighbourhood { order, groups: None, members, sets: Sets::held(by_block, members) });
         }
-        ctx.choose("neighborhoods", "in sections", format!("all of them may take {need} bytes, more than {bytes}"));
-        let order = depth_first(expander.graph(), group);
-        Ok(Self::new(group, Sets::Made(expander), order))
+        ctx.choose("neighborhoods", "in sections", format!("all of them take more than {bytes} bytes"));
+        Ok(Neighbourhood { order, groups: None, members, sets: Sets::Made(expander) })
     }
 
-    /// The group of each cell as its neighbourhood.
-    pub fn of_groups(group: &[u32]) -> Self {
-        let mut members = vec![Vec::new(); group.iter().max().map_or(0, |&last| last as usize + 1)];
-        group.iter().enumerate().for_each(|(cell, &group)| members[group as usize].push(cell as u32));
-        let order = members.iter().flatten().map(|&cell| cell as usize).collect();
-        Self::new(group, Sets::Groups { members }, order)
+    fn held<'a>(
+        order: Vec<u32>,
+        groups: Option<Vec<u32>>,
+        members: usize,
+        of_cell: impl Fn(usize) -> &'a [u32],
+    ) -> Self {
+        let mut masks = Masks::new(members);
+        let of_block = |block: &[u32]| {
+            block.iter().enumerate().for_each(|(bit, &cell)| masks.add(bit, of_cell(cell as usize)));
+            masks.take()
+        };
+        let by_block = Words::from_rows(order.chunks(WORD).map(of_block).collect());
+        Neighbourhood { order, groups, members, sets: Sets::held(by_block, members) }
     }
 
-    fn new(group: &[u32], sets: Sets, order: Vec<usize>) -> Self {
-        Neighbourhood { group: group.to_vec(), sets, order }
+    /// All cells, in the order in which they are worked on.
+    pub(super) fn order(&self) -> &[u32] {
+        &self.order
     }
 
-    /// Group of each cell.
-    pub(crate) fn group(&self) -> &[u32] {
-        &self.group
+    /// The cells of a block.
+    pub(super) fn block(&self, block: usize) -> &[u32] {
+        &self.order[block * WORD..self.order.len().min((block + 1) * WORD)]
     }
 
-    pub(crate) fn sets(&self) -> &Sets {
+    /// Number of blocks.
+    pub(super) fn blocks(&self) -> usize {
+        self.order.len().div_ceil(WORD)
+    }
+
+    /// Number of members.
+    pub(super) fn members(&self) -> usize {
+        self.members
+    }
+
+    pub(super) fn sets(&self) -> &Sets {
         &self.sets
     }
 
     pub(super) fn are_groups(&self) -> bool {
-        matches!(self.sets, Sets::Groups { .. })
+        self.groups.is_some()
     }
 
     pub(super) fn are_held(&self) -> bool {
-        !matches!(self.sets, Sets::Made(_))
+        matches!(self.sets, Sets::Held { .. })
     }
 
-    /// All cells. Those that come one after the other share most of their partners, as far as that can be had.
-    pub(super) fn order(&self) -> &[usize] {
-        &self.order
-    }
-
-    /// Entries that must be made before a cell's partners can be found.
-    pub(super) fn to_make(&self, cell: usize) -> usize {
+    /// Most cells that can be in the neighbourhoods of the cells `which` of a block (a bit each) and must be found first.
+    pub(super) fn to_make(&self, block: usize, which: u64) -> usize {
         match &self.sets {
-            Sets::Made(expander) => expander.most(cell),
-            _ => 0,
+            Sets::Held { .. } => 0,
+            Sets::Made(expander) => {
+                chosen(self.block(block), which).map(|(_, cell)| expander.most(cell as usize)).sum()
+            }
+        }
+    }
+
+    /// Some blocks with their words.
+    ///
+    /// # Errors
+    /// Cancelled.
+    pub(super) fn section(&self, blocks: Range<usize>, ctx: &Context) -> Result<Section<'_>> {
+        let words = match &self.sets {
+            Sets::Held { .. } => None,
+            Sets::Made(expander) => Some(self.make(expander, blocks.clone().map(|block| (block, u64::MAX)), ctx)?),
+        };
+        Ok(Section { from: self, blocks, words })
+    }
+
+    /// The words of some blocks, a row each, as far as the neighbourhoods of the cells `which` (a bit each) go.
+    ///
+    /// # Errors
+    /// Cancelled.
+    pub(super) fn make(
+        &self,
+        expander: &Expander,
+        blocks: impl Iterator<Item = (usize, u64)>,
+        ctx: &Context,
+    ) -> Result<Words> {
+        let mut maker = Maker::new(self.members);
+        let of_block = |(block, which)| {
+            ctx.check()?;
+            Ok(maker.make(expander, self.block(block), which))
+        };
+        Ok(Words::from_rows(blocks.map(of_block).collect::<Result<_>>()?))
+    }
+
+    /// A graph whose columns are the cells of this species, with its members as columns: what goes to the cells of a group is
+    /// added up.
+    pub(crate) fn by_member<'g>(&self, graph: &'g Graph) -> Cow<'g, Graph> {
+        let Some(groups) = &self.groups else { return Cow::Borrowed(graph) };
+        let of_row = |i: usize| {
+            let (cells, weights) = row(graph, i);
+            let mut sums: Vec<(u32, f64)> =
+                cells.iter().zip(weights).map(|(&cell, &weight)| (groups[cell as usize], weight)).collect();
+            sums.sort_by_key(|&(group, _)| group);
+            sums.dedup_by(|next, sum| {
+                let same = next.0 == sum.0;
+                sum.1 += if same { next.1 } else { 0.0 };
+                same
+            });
+            sums
+        };
+        Cow::Owned(graph_from_rows(self.members, (0..graph.rows()).map(of_row).collect()))
+    }
+
+    /// The member that each cell is, or whose it is.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn member_of(&self) -> Vec<u32> {
+        self.groups.clone().unwrap_or_else(|| (0..self.members as u32).collect())
+    }
+
+    /// E, cells × members, where neighbourhoods are held.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn forward(&self) -> Option<Pattern> {
+        let Sets::Held { by_block, .. } = &self.sets else { return None };
+        let mut rows = vec![Vec::new(); self.order.len()];
+        for block in 0..by_block.rows() {
+            let (members, masks) = by_block.row(block);
+            for (&member, &mask) in members.iter().zip(masks) {
+                chosen(self.block(block), mask).for_each(|(_, cell)| rows[cell as usize].push(member));
+            }
+        }
+        Some(Pattern::from_rows(rows))
+    }
+
+    /// Eᵀ, members × cells, where neighbourhoods are held.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn backward(&self) -> Option<Pattern> {
+        let Sets::Held { by_member, .. } = &self.sets else { return None };
+        let of_member = |member: usize| {
+            let (blocks, masks) = by_member.row(member);
+            let of_word =
+                |(&block, &mask): (&u32, &u64)| chosen(self.block(block as usize), mask).map(|(_, cell)| cell);
+            let mut cells: Vec<u32> = blocks.iter().zip(masks).flat_map(of_word).collect();
+            cells.sort_unstable();
+            cells
+        };
+        Some(Pattern::from_rows((0..self.members).into_par_iter().map(of_member).collect()))
+    }
+}
+
+impl Sets {
+    fn held(by_block: Words, members: usize) -> Self {
+        Sets::Held { by_member: by_block.transpose(members, |block| block as u32), by_block }
+    }
+}
+
+/// Some blocks of a species, with their words at hand.
+pub(super) struct Section<'a> {
+    pub(super) from: &'a Neighbourhood,
+    pub(super) blocks: Range<usize>,
+    /// A row for each of the blocks, where they had to be made.
+    words: Option<Words>,
+}
+
+impl Section<'_> {
+    /// Which members are in the neighbourhoods of a block of the section, and of which of its cells.
+    pub(super) fn row(&self, block: usize) -> (&[u32], &[u64]) {
+        match (&self.words, &self.from.sets) {
+            (Some(words), _) => words.row(block - self.blocks.start),
+            (None, Sets::Held { by_block, .. }) => by_block.row(block),
+            (None, Sets::Made(_)) => (&[], &[]),
         }
     }
 }
 
+/// Makes the words of blocks from an expansion.
+struct Maker {
+    walk: Walk,
+    masks: Masks,
+}
+
+impl Maker {
+    fn new(cells: usize) -> Self {
+        Maker { walk: Walk::new(cells), masks: Masks::new(cells) }
+    }
+
+    /// The words of a block, as far as the neighbourhoods of the cells `which` go.
+    fn make(&mut self, expander: &Expander, block: &[u32], which: u64) -> (Vec<u32>, Vec<u64>) {
+        for (bit, cell) in chosen(block, which) {
+            self.masks.add(bit, expander.grow(&mut self.walk, cell as usize));
+        }
+        self.masks.take()
+    }
+}
+
+/// The cells `which` of a block, and their bits.
+fn chosen(block: &[u32], which: u64) -> impl Iterator<Item = (usize, u32)> {
+    bits(which).take_while(|&bit| bit < block.len()).map(|bit| (bit, block[bit]))
+}
+
+/// For which cells of a block each member is in the neighbourhood.
+struct Masks {
+    masks: Vec<u64>,
+    /// Members whose mask is not 0.
+    members: Vec<u32>,
+}
+
+impl Masks {
+    fn new(members: usize) -> Self {
+        Masks { masks: vec![0; members], members: Vec::new() }
+    }
+
+    /// These members are in the neighbourhood of the cell `bit` of the block.
+    fn add(&mut self, bit: usize, members: &[u32]) {
+        for &member in members {
+            let mask = &mut self.masks[member as usize];
+            if *mask == 0 {
+                self.members.push(member);
+            }
+            *mask |= 1 << bit;
+        }
+    }
+
+    /// Members, ascending, and their masks; leaves nothing behind.
+    fn take(&mut self) -> (Vec<u32>, Vec<u64>) {
+        let mut members = std::mem::take(&mut self.members);
+        members.sort_unstable();
+        let masks = members.iter().map(|&member| std::mem::take(&mut self.masks[member as usize])).collect();
+        (members, masks)
+    }
+}
+
 /// All cells, group by group, and depth first within a group: most are neighbours of the one before.
-fn depth_first(graph: &Pattern, group: &[u32]) -> Vec<usize> {
+fn depth_first(graph: &Pattern, group: &[u32]) -> Vec<u32> {
     let mut starts: Vec<usize> = (0..group.len()).collect();
     starts.sort_by_key(|&cell| group[cell]);
     let (mut seen, mut order) = (vec![false; group.len()], Vec::with_capacity(group.len()));
@@ -99,7 +306,7 @@ fn depth_first(graph: &Pattern, group: &[u32]) -> Vec<usize> {
     let mut path: Vec<(usize, usize)> = Vec::new();
     for start in starts {
         if !std::mem::replace(&mut seen[start], true) {
-            order.push(start);
+            order.push(start as u32);
             path.push((start, 0));
         }
         while let Some((cell, at)) = path.last_mut() {
@@ -110,38 +317,10 @@ fn depth_first(graph: &Pattern, group: &[u32]) -> Vec<usize> {
             *at += 1;
             let next = next as usize;
             if group[next] == group[start] && !std::mem::replace(&mut seen[next], true) {
-                order.push(next);
+                order.push(next as u32);
                 path.push((next, 0));
             }
         }
     }
     order
-}
-
-/// Some cells of a species, with their neighbourhoods at hand.
-pub(super) struct Section<'a> {
-    pub(super) cells: &'a [usize],
-    pub(super) from: &'a Neighbourhood,
-    made: Option<Pattern>,
-}
-
-impl<'a> Section<'a> {
-    pub(super) fn new(cells: &'a [usize], from: &'a Neighbourhood, ctx: &Context) -> Result<Self> {
-        let made = match &from.sets {
-            Sets::Made(expander) => Some(expander.some(cells.iter().copied(), ctx)?),
-            _ => None,
-        };
-        Ok(Section { cells, from, made })
-    }
-
-    /// Rows of a matrix over this species' cells, or its groups where those are the neighbourhoods, that add up to what the
-    /// neighbourhood of the cell at a place receives.
-    pub(super) fn row(&self, at: usize) -> &[u32] {
-        let cell = self.cells[at];
-        match (&self.made, &self.from.sets) {
-            (Some(made), _) => made.row(at),
-            (None, Sets::Cells { forward, .. }) => forward.row(cell),
-            (None, _) => std::slice::from_ref(&self.from.group[cell]),
-        }
-    }
 }

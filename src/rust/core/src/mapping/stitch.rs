@@ -62,35 +62,42 @@ impl<'a> Coordinates<'a> {
         dot(self.row(i), self.mean[i], self.row(j), self.mean[j]) * self.inverse[i] * self.inverse[j]
     }
 
-    /// The correlation of each of `cells` with each partner in its row, in single precision. Rows are ascending. Cells whose
-    /// partners largely agree are correlated by one matrix product with all of them, in tiles; else each pair on its own.
+    /// The correlation of each of `cells` with each partner in its row, in single precision. Rows name the places of partners,
+    /// ascending; `cell_at`: the cell at each place. Cells whose partners largely agree are correlated by one matrix product with
+    /// all of them, in tiles; else each pair on its own.
     ///
     /// # Errors
     /// Cancelled.
-    pub fn correlations(&self, cells: &[usize], rows: &[&[(u32, f64)]], ctx: &Context) -> Result<Vec<Vec<f32>>> {
+    pub fn correlations(
+        &self,
+        cells: &[u32],
+        rows: &[&[(u32, f64)]],
+        cell_at: &[u32],
+        ctx: &Context,
+    ) -> Result<Vec<Vec<f32>>> {
+        let at = |place: u32| cell_at[place as usize] as usize;
         let wanted = rows.iter().map(|row| row.len()).sum::<usize>();
         let (partners, places) = union(rows);
         if cells.len() * partners.len() > WASTE * wanted {
-            let alone = |(&i, row): (&usize, &&[(u32, f64)])| {
+            let alone = |(&i, row): (&u32, &&[(u32, f64)])| {
                 ctx.check()?;
-                Ok(row.iter().map(|&(j, _)| self.correlation(i, j as usize) as f32).collect())
+                Ok(row.iter().map(|&(place, _)| self.correlation(i as usize, at(place)) as f32).collect())
             };
             return cells.iter().zip(rows).map(alone).collect();
         }
-        let x = self.gathered(cells.iter().copied());
+        let x = self.gathered(cells.iter().map(|&cell| cell as usize));
         let mut found: Vec<Vec<f32>> = rows.iter().map(|row| Vec::with_capacity(row.len())).collect();
         for tile in partners.chunks(TILE) {
             ctx.check()?;
-            let products = self.products(&x, cells.len(), tile);
+            let products = self.products(&x, cells.len(), tile.iter().map(|&place| at(place)));
             for (((&i, row), found), products) in
                 cells.iter().zip(rows).zip(&mut found).zip(products.chunks_exact(tile.len()))
             {
                 // Row and tile are both ascending: what is found so far is where the row's part in this tile starts.
-                let part = row[found.len()..].iter().take_while(|(j, _)| *j <= tile[tile.len() - 1]);
-                let of_product = |j: u32, product: f32| self.centred(i, j as usize, f64::from(product)) as f32;
-                found.extend(
-                    part.map(|&(j, _)| of_product(j, products[places[(j - partners[0]) as usize] as usize % TILE])),
-                );
+                let part = row[found.len()..].iter().take_while(|(place, _)| *place <= tile[tile.len() - 1]);
+                let product = |place: u32| products[places[(place - partners[0]) as usize] as usize % TILE];
+                let of = |place: u32| self.centred(i as usize, at(place), f64::from(product(place))) as f32;
+                found.extend(part.map(|&(place, _)| of(place)));
             }
         }
         Ok(found)
@@ -102,12 +109,12 @@ impl<'a> Coordinates<'a> {
         (product - means) * self.inverse[i] * self.inverse[j]
     }
 
-    /// Largest error of [`Coordinates::correlations`] of a cell with these partners. A sum of d products in single precision
+    /// Largest error of [`Coordinates::correlations`] of a cell with these others. A sum of d products in single precision
     /// is off by at most d 2⁻²⁴ |x| |y|, and |x|² / |x − x̄|² = 1 + d x̄² / |x − x̄|².
-    fn error(&self, cell: usize, partners: &[(u32, f64)]) -> f64 {
+    fn error(&self, cell: usize, others: impl Iterator<Item = usize>) -> f64 {
         let d = self.width as f64;
         let length = |i: usize| (1.0 + d * (self.mean[i] * self.inverse[i]).powi(2)).sqrt();
-        let longest = partners.iter().map(|&(j, _)| length(j as usize)).fold(1.0, f64::max);
+        let longest = others.map(length).fold(1.0, f64::max);
         (d + 4.0) * f64::from(f32::EPSILON) / 2.0 * length(cell) * longest
     }
 
@@ -118,32 +125,35 @@ impl<'a> Coordinates<'a> {
         rows
     }
 
-    /// Inner products of the `count` rows of `x` with the coordinates of a tile of cells, row by row.
-    fn products(&self, x: &[f32], count: usize, tile: &[u32]) -> Vec<f32> {
-        let width = self.width;
-        let others = self.gathered(tile.iter().map(|&j| j as usize));
-        let mut products = vec![0.0; count * tile.len()];
+    /// Inner products of the `count` rows of `x` with the coordinates of other cells, row by row.
+    fn products(&self, x: &[f32], count: usize, others: impl ExactSizeIterator<Item = usize>) -> Vec<f32> {
+        let (width, columns) = (self.width, others.len());
+        let others = self.gathered(others);
+        let mut products = vec![0.0; count * columns];
         let rows = MatRef::from_row_major_slice(x, count, width);
-        let others = MatRef::from_row_major_slice(&others, tile.len(), width);
-        let out = MatMut::from_row_major_slice_mut(&mut products, count, tile.len());
+        let others = MatRef::from_row_major_slice(&others, columns, width);
+        let out = MatMut::from_row_major_slice_mut(&mut products, count, columns);
         matmul(out, Accum::Replace, rows, others.transpose(), 1.0, Par::Seq);
         products
     }
 
     /// The partners of a cell that are strongest by M' = √(M ∘ t(c / best)): c their correlation with it, at least 10⁻³, best
     /// the largest of the row, t = [`tanh_scale`] (centre 0.7); M' scaled so that the row's maximum stays. `k` are kept of each
-    /// of the `parts` of the row. Approximate correlations (`near`) rule out most partners, and the others are computed in
+    /// of the `parts` of the row, which names places as in [`Coordinates::correlations`]; the result names cells. Approximate correlations (`near`) rule out most partners, and the others are computed in
     /// full: the result is that of exact ones.
     pub fn strongest(
         &self,
-        cell: usize,
+        cell: u32,
         partners: &[(u32, f64)],
+        cell_at: &[u32],
         parts: &[Range<usize>],
         near: &[f32],
         k: usize,
     ) -> Vec<(u32, f64)> {
-        let exact = |at: usize| self.correlation(cell, partners[at].0 as usize).max(FLOOR);
-        let (error, nearest) = (self.error(cell, partners), f64::from(near.iter().copied().fold(f32::MIN, f32::max)));
+        let (cell, partner) = (cell as usize, |at: usize| cell_at[partners[at].0 as usize]);
+        let exact = |at: usize| self.correlation(cell, partner(at) as usize).max(FLOOR);
+        let error = self.error(cell, (0..partners.len()).map(|at| partner(at) as usize));
+        let nearest = f64::from(near.iter().copied().fold(f32::MIN, f32::max));
         let may_be_best = (0..near.len()).filter(|&at| f64::from(near[at]) >= nearest - 2.0 * error);
         let best = may_be_best.map(exact).fold(FLOOR, f64::max);
         let square = |at: usize, c: f64| partners[at].1 * tanh_scale(c / best, CENTRE);
@@ -161,13 +171,13 @@ impl<'a> Coordinates<'a> {
                 _ => f64::NEG_INFINITY,
             };
             let kept = part.clone().filter(|&at| bounds[at].1 >= least);
-            kept.map(|at| (partners[at].0, square(at, exact(at)).sqrt())).collect::<Vec<_>>()
+            kept.map(|at| (partner(at), square(at, exact(at)).sqrt())).collect::<Vec<_>>()
         };
         let mut kept: Vec<Vec<(u32, f64)>> = parts.iter().map(may_be_kept).collect();
         let new = kept.iter().map(|part| largest(part)).fold(0.0, f64::max);
         let factor = if new > 0.0 { largest(partners) / new } else { 1.0 };
         kept.iter_mut().flatten().for_each(|(_, weight)| *weight *= factor);
-        kept.iter().flat_map(|part| top_k(part, k)).collect()
+        kept.into_iter().flat_map(|part| top_k(part, k)).collect()
     }
 }
 
@@ -233,18 +243,15 @@ fn largest(row: &[(u32, f64)]) -> f64 {
 }
 
 /// The `k` entries of largest weight, by ascending column; weights that agree to 10⁻⁹ are ties, which go to the lowest column.
-pub fn top_k(row: &[(u32, f64)], k: usize) -> Vec<(u32, f64)> {
+pub fn top_k(mut row: Vec<(u32, f64)>, k: usize) -> Vec<(u32, f64)> {
     let key = |entry: &(u32, f64)| (entry.1 * TIE).round_ties_even();
-    let mut kept = row.to_vec();
     let order = |x: &(u32, f64), y: &(u32, f64)| key(y).total_cmp(&key(x)).then(x.0.cmp(&y.0));
-    if k < kept.len() {
-        if k > 0 {
-            kept.select_nth_unstable_by(k - 1, order);
-        }
-        kept.truncate(k);
-        kept.sort_unstable_by_key(|&(j, _)| j);
+    if k > 0 && k < row.len() {
+        row.select_nth_unstable_by(k - 1, order);
     }
-    kept
+    row.truncate(k);
+    row.sort_unstable_by_key(|&(j, _)| j);
+    row
 }
 
 /// The stitched graph A = x_i · 1[j is a neighbour of i within its species] + M_ij with x_i = 1 − Σ_j M_ij / `denominator`;
@@ -273,10 +280,10 @@ mod tests {
 
     #[test]
     fn ties_go_to_the_lowest_column() {
-        let row = [(3, 0.5), (5, 0.7), (8, 0.5 + 1e-12), (9, 0.5)];
-        assert_eq!(top_k(&row, 2), [(3, 0.5), (5, 0.7)]);
-        assert_eq!(top_k(&row, 9), row);
-        assert_eq!(top_k(&row, 0), []);
+        let row = vec![(9, 0.5), (3, 0.5), (8, 0.5 + 1e-12), (5, 0.7)];
+        assert_eq!(top_k(row.clone(), 2), [(3, 0.5), (5, 0.7)]);
+        assert_eq!(top_k(row.clone(), 9), [(3, 0.5), (5, 0.7), (8, 0.5 + 1e-12), (9, 0.5)]);
+        assert_eq!(top_k(row, 0), []);
     }
 
     #[test]
@@ -297,8 +304,8 @@ mod tests {
         let mut rows: Vec<&[(u32, f64)]> = vec![&partners];
         for empty_rows in [0, 30] {
             rows.resize(1 + empty_rows, &[]);
-            let found = coordinates.correlations(&vec![0; rows.len()], &rows, &Context::default()).unwrap();
-            assert!((f64::from(found[0][0]) - expected).abs() < coordinates.error(0, &partners));
+            let found = coordinates.correlations(&vec![0; rows.len()], &rows, &[0, 1, 2], &Context::default()).unwrap();
+            assert!((f64::from(found[0][0]) - expected).abs() < coordinates.error(0, [1, 2].into_iter()));
             assert_eq!(found[0][1], 0.0);
         }
     }
@@ -344,21 +351,26 @@ mod tests {
             (ways[[i % 4, d]] + noise) as f32
         });
         let coordinates = Coordinates::new(&latent);
+        let cell_at: Vec<u32> = (0..20).chain((20..300).rev()).collect();
         for cell in 0..20 {
             let mut partners: Vec<(u32, f64)> = (20..300).map(|j| (j, 0.1 + 0.9 * rng.uniform())).collect();
             // Some rows whose weights are all alike: correlation alone decides.
             if cell % 2 == 0 {
                 partners.iter_mut().for_each(|(_, weight)| *weight = 0.5);
             }
-            let near = coordinates.correlations(&[cell], &[&partners], &Context::default()).unwrap();
-            let exact: Vec<f64> = partners.iter().map(|&(j, _)| coordinates.correlation(cell, j as usize)).collect();
-            let row = rescaled(&partners, &exact);
+            let near = coordinates.correlations(&[cell], &[&partners], &cell_at, &Context::default()).unwrap();
+            let correlation = |place: u32| coordinates.correlation(cell as usize, cell_at[place as usize] as usize);
+            let exact: Vec<f64> = partners.iter().map(|&(place, _)| correlation(place)).collect();
+            let mut row = rescaled(&partners, &exact);
+            row.iter_mut().for_each(|(partner, _)| *partner = cell_at[*partner as usize]);
             let whole = vec![280];
             for (k, ends) in [(0, &whole), (20, &whole), (400, &whole), (7, &vec![100, 100, 280])] {
                 let parts: Vec<Range<usize>> =
                     std::iter::once(0).chain(ends.iter().copied()).zip(ends).map(|(start, &end)| start..end).collect();
-                let want: Vec<(u32, f64)> = parts.iter().flat_map(|part| top_k(&row[part.clone()], k)).collect();
-                assert_eq!(coordinates.strongest(cell, &partners, &parts, &near[0], k), want, "{cell} {k}");
+                let want: Vec<(u32, f64)> =
+                    parts.iter().flat_map(|part| top_k(row[part.clone()].to_vec(), k)).collect();
+                let found = coordinates.strongest(cell, &partners, &cell_at, &parts, &near[0], k);
+                assert_eq!(found, want, "{cell} {k}");
             }
         }
     }

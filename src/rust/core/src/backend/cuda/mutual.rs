@@ -6,7 +6,7 @@ use super::projection::Latent;
 use super::{DeviceGraph, Wide};
 use crate::mapping::cross_knn::{Blocks, CENTRE, FLOOR};
 use crate::mapping::expand::Pattern;
-use crate::mapping::mutual::{Cut, Neighbourhood, Sets, received, threshold};
+use crate::mapping::mutual::{Cut, Neighbourhood, received, threshold};
 use crate::sparse::{Graph, graph_from_rows};
 use crate::{Context, Error, Result};
 
@@ -32,12 +32,6 @@ struct Rows {
 impl Rows {
     fn new(gpu: &Gpu, pattern: &Pattern) -> Result<Self> {
         Ok(Rows { pointers: gpu.send(&pattern.pointers.wide())?, columns: gpu.send(&pattern.columns)? })
-    }
-
-    /// The row numbers `of` themselves, one a row.
-    fn single(gpu: &Gpu, of: &[u32]) -> Result<Self> {
-        let pointers: Vec<u64> = (0..=of.len() as u64).collect();
-        Ok(Rows { pointers: gpu.send(&pointers)?, columns: gpu.send(of)? })
     }
 }
 
@@ -74,26 +68,15 @@ impl Pair {
     ) -> Result<Option<Self>> {
         let (Some(forward), Some(back)) = (&blocks[a][b], &blocks[b][a]) else { return Ok(None) };
         let all = |count: usize| (0..count as u32).collect::<Vec<u32>>();
-        let rows = |pattern: &Pattern| {
-            Ok::<_, Error>((Rows::new(gpu, pattern)?, threads(pattern.columns.len(), pattern.rows())))
-        };
-        let ((to, to_threads), row_of) = match hoods[b].sets() {
-            Sets::Cells { backward, .. } => (rows(backward)?, all(hoods[b].group().len())),
-            Sets::Groups { members } => (rows(&Pattern::from_rows(members.clone()))?, hoods[b].group().to_vec()),
-            Sets::Made(_) => return Err(not_held()),
-        };
-        let from = match hoods[a].sets() {
-            Sets::Cells { forward, .. } => Rows::new(gpu, forward)?,
-            Sets::Groups { .. } => Rows::single(gpu, hoods[a].group())?,
-            Sets::Made(_) => return Err(not_held()),
-        };
+        let to = hoods[b].backward().ok_or_else(not_held)?;
+        let from = hoods[a].forward().ok_or_else(not_held)?;
         let received = received(back, &hoods[a]);
         Ok(Some(Pair {
             forward: DeviceGraph::new(gpu, forward)?,
-            to,
-            to_threads,
-            row_of: gpu.send(&row_of)?,
-            from,
+            to: Rows::new(gpu, &to)?,
+            to_threads: threads(to.columns.len(), to.rows()),
+            row_of: gpu.send(&hoods[b].member_of())?,
+            from: Rows::new(gpu, &from)?,
             identity: gpu.send(&all(received.rows()))?,
             received: DeviceGraph::new(gpu, &received)?,
             received_threads: threads(received.nnz(), received.rows()),

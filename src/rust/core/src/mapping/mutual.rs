@@ -20,9 +20,6 @@ use std::ops::Range;
 /// Shares below this are zeroed before the product, unless a species' neighbourhoods are its groups.
 const SMALLEST_SHARE: f64 = 0.1;
 
-/// Cells whose correlations are computed together.
-const TOGETHER: usize = 2 * WORD;
-
 /// Most blocks in a section whose neighbourhoods have to be made.
 const SECTION: usize = 128;
 
@@ -51,53 +48,50 @@ pub fn mutual_graph(
     ctx: &Context,
 ) -> Result<Graph> {
     let species = neighbourhoods.len();
-    let threshold = threshold(neighbourhoods);
-    let held = neighbourhoods.iter().all(Neighbourhood::are_held);
-    let entries = ctx.memory() / ENTRY / rayon::current_num_threads().max(1);
-    let cells = cell_offsets[species];
-    // Places follow the order of the neighbourhoods within each species.
     let of_species = |s: usize| neighbourhoods[s].order().iter().map(move |&cell| cell + cell_offsets[s] as u32);
-    let cell_at: Vec<u32> = (0..species).flat_map(of_species).collect();
-    let mut rows = vec![Vec::new(); cells];
+    let search = Search {
+        cell_at: (0..species).flat_map(of_species).collect(),
+        coordinates,
+        threshold: threshold(neighbourhoods),
+        cut,
+        entries: ctx.memory() / ENTRY / 2 / rayon::current_num_threads().max(1),
+        ctx,
+    };
+    let longest = if neighbourhoods.iter().all(Neighbourhood::are_held) { 1 } else { SECTION };
+    let mut rows = vec![Vec::new(); search.cell_at.len()];
     for (a, neighbourhood) in neighbourhoods.iter().enumerate() {
         let pairs: Vec<Pair> =
-            (0..species).filter_map(|b| Pair::new(blocks, neighbourhoods, a, b, cell_offsets[b] as u32)).collect();
-        let cell_of_a = &cell_at[cell_offsets[a]..cell_offsets[a + 1]];
+            (0..species).filter_map(|b| Pair::new(blocks, neighbourhoods, a, b, cell_offsets)).collect();
         let of_section = |scratch: &mut Scratch, blocks: &Range<usize>| {
             let section = neighbourhood.section(blocks.clone(), ctx)?;
-            let rows = mutual_rows(&pairs, &section, threshold, entries / 2, scratch, ctx)?;
-            let mut cuts = Vec::with_capacity(rows.len());
-            for (rows, cells) in rows.chunks(TOGETHER).zip(cell_of_a[blocks.start * WORD..].chunks(TOGETHER)) {
+            let rows = search.rows(&pairs, &section, scratch)?;
+            let cells = &search.cell_at[cell_offsets[a] + blocks.start * WORD..];
+            let cut = |(row, &cell): (&MutualRow, &u32)| {
                 ctx.check()?;
-                cuts.extend(match coordinates {
-                    Some(coordinates) => rescaled(rows, cells, &cell_at, coordinates, cut, ctx)?,
-                    None => rows.iter().map(|row| row.cut(&cell_at, cut)).collect(),
-                });
-            }
-            Ok(cuts)
+                Ok((cell, search.cut(row, cell)))
+            };
+            rows.iter().zip(cells).map(cut).collect()
         };
-        let sections = sections(neighbourhood, if held { TOGETHER / WORD } else { SECTION }, entries / 2);
         let scratch = || Scratch::new(neighbourhood, &pairs);
-        let found: Vec<Vec<Vec<(u32, f64)>>> =
-            sections.par_iter().map_init(scratch, of_section).collect::<Result<_>>()?;
-        for (&cell, row) in cell_of_a.iter().zip(found.into_iter().flatten()) {
-            rows[cell as usize] = row;
-        }
+        let found: Vec<Vec<(u32, Vec<(u32, f64)>)>> = sections(neighbourhood, longest, search.entries)
+            .par_iter()
+            .map_init(scratch, of_section)
+            .collect::<Result<_>>()?;
+        found.into_iter().flatten().for_each(|(cell, row)| rows[cell as usize] = row);
         ctx.advance(1)?;
     }
-    Ok(graph_from_rows(cells, rows))
+    Ok(graph_from_rows(rows.len(), rows))
 }
 
-/// Cuts a species into sections of at most `blocks` blocks and, where that is more than is correlated together, of at most `entries`
-/// entries to make. Where the cuts fall changes no bit of the result.
-fn sections(hoods: &Neighbourhood, blocks: usize, entries: usize) -> Vec<Range<usize>> {
+/// Cuts a species into sections of at most `longest` blocks and, where that is more than one block, of at most `entries` entries
+/// to make. Where the cuts fall changes no bit of the result.
+fn sections(hoods: &Neighbourhood, longest: usize, entries: usize) -> Vec<Range<usize>> {
     let (mut sections, mut start, mut held) = (Vec::new(), 0, 0);
-    for first in (0..hoods.blocks()).step_by(TOGETHER / WORD) {
-        let end = hoods.blocks().min(first + TOGETHER / WORD);
-        let need: usize = (first..end).map(|block| hoods.to_make(block, u64::MAX)).sum();
-        if first > start && (held + need > entries || end - start > blocks) {
-            sections.push(start..first);
-            (start, held) = (first, 0);
+    for block in 0..hoods.blocks() {
+        let need = hoods.to_make(block, u64::MAX);
+        if block > start && (held + need > entries || block - start == longest) {
+            sections.push(start..block);
+            (start, held) = (block, 0);
         }
         held += need;
     }
@@ -121,6 +115,8 @@ pub(crate) fn received(back: &Graph, from: &Neighbourhood) -> Graph {
 #[derive(Clone, Default)]
 struct MutualRow {
     partners: Vec<(u32, f64)>,
+    /// Their correlations with the cell, approximately, where weights are rescaled.
+    near: Vec<f32>,
     /// Where the partners of each species end.
     ends: Vec<usize>,
 }
@@ -131,61 +127,117 @@ impl MutualRow {
         let ends = if cut.per_partner { self.ends.clone() } else { vec![self.partners.len()] };
         std::iter::once(0).chain(ends.iter().copied()).zip(&ends).map(|(start, &end)| start..end).collect()
     }
-
-    /// The strongest partners.
-    fn cut(&self, cell_at: &[u32], cut: Cut) -> Vec<(u32, f64)> {
-        let strongest = |part: Range<usize>| {
-            let part = self.partners[part].iter().map(|&(place, weight)| (cell_at[place as usize], weight));
-            top_k(part.collect(), cut.k)
-        };
-        self.parts(cut).into_iter().flat_map(strongest).collect()
-    }
 }
 
-/// The strongest partners of some cells after rescaling.
-fn rescaled(
-    rows: &[MutualRow],
-    cells: &[u32],
-    cell_at: &[u32],
-    coordinates: &Coordinates,
-    cut: Cut,
-    ctx: &Context,
-) -> Result<Vec<Vec<(u32, f64)>>> {
-    let partners: Vec<&[(u32, f64)]> = rows.iter().map(|row| row.partners.as_slice()).collect();
-    let near = coordinates.correlations(cells, &partners, cell_at, ctx)?;
-    let each = cells.iter().zip(rows).zip(&near);
-    let strongest = |((&cell, row), near): ((&u32, &MutualRow), &Vec<f32>)| {
-        coordinates.strongest(cell, &row.partners, cell_at, &row.parts(cut), near, cut.k)
-    };
-    Ok(each.map(strongest).collect())
-}
-
-/// The rows of M of a section.
-fn mutual_rows(
-    pairs: &[Pair],
-    section: &Section,
+/// How partners are searched, and in what.
+struct Search<'a> {
+    /// The cell at each place: those of a species stand in the order of its neighbourhoods.
+    cell_at: Vec<u32>,
+    coordinates: Option<&'a Coordinates<'a>>,
     threshold: f64,
+    cut: Cut,
+    /// Entries of neighbourhoods that may be made at a time.
     entries: usize,
-    scratch: &mut Scratch,
-    ctx: &Context,
-) -> Result<Vec<MutualRow>> {
-    let cells = section.blocks.clone().map(|block| section.from.block(block).len()).sum();
-    let mut rows = vec![MutualRow::default(); cells];
-    for pair in pairs {
-        match pair.to.sets() {
-            Sets::Held { by_member, .. } => pair.add(section, by_member, threshold, scratch, &mut rows, ctx)?,
-            Sets::Made(expander) => {
-                for band in bands(&pair.candidates(section), pair.to, entries) {
-                    let made = pair.to.make(expander, band.iter().copied(), ctx)?;
-                    let by_member = made.transpose(pair.to.members(), |row| band[row].0 as u32);
-                    drop(made);
-                    pair.add(section, &by_member, threshold, scratch, &mut rows, ctx)?;
+    ctx: &'a Context,
+}
+
+impl Search<'_> {
+    /// The rows of M of a section.
+    fn rows(&self, pairs: &[Pair], section: &Section, scratch: &mut Scratch) -> Result<Vec<MutualRow>> {
+        let cells = section.blocks.clone().map(|block| section.from.block(block).len()).sum();
+        let mut rows = vec![MutualRow::default(); cells];
+        for pair in pairs {
+            match pair.to.sets() {
+                Sets::Held { by_member, .. } => self.add(pair, section, by_member, scratch, &mut rows)?,
+                Sets::Made(expander) => {
+                    for band in bands(&pair.candidates(section), pair.to, self.entries) {
+                        let made = pair.to.make(expander, band.iter().copied(), self.ctx)?;
+                        let by_member = made.transpose(pair.to.members(), |row| band[row].0 as u32);
+                        drop(made);
+                        self.add(pair, section, &by_member, scratch, &mut rows)?;
+                    }
+                }
+            }
+            rows.iter_mut().for_each(|row| row.ends.push(row.partners.len()));
+        }
+        Ok(rows)
+    }
+
+    /// Appends to the rows of a section what of M lies within reach: in the neighbourhoods that `by_member` (Eᵀ_b) has.
+    fn add(
+        &self,
+        pair: &Pair,
+        section: &Section,
+        by_member: &Words,
+        scratch: &mut Scratch,
+        rows: &mut [MutualRow],
+    ) -> Result<()> {
+        for (block, rows) in section.blocks.clone().zip(rows.chunks_mut(WORD)) {
+            self.ctx.check()?;
+            let (members, masks) = section.row(block);
+            scratch.linked.gather(section.from.block(block), &pair.forward, by_member);
+            members.iter().zip(masks).for_each(|(&member, &mask)| scratch.inside[member as usize] = mask);
+            vectorised(
+                #[inline(always)]
+                || self.add_tiles(pair, pair.starts.0 + block * WORD, scratch, rows),
+            );
+            members.iter().for_each(|&member| scratch.inside[member as usize] = 0);
+        }
+        Ok(())
+    }
+
+    /// Appends M_i· = √(D_ab ∘ D_baᵀ)_i· of the cells of a block, whose first is at the place `start`, tile by tile; shares below
+    /// the threshold count as 0.
+    #[inline(always)]
+    fn add_tiles(&self, pair: &Pair, start: usize, scratch: &mut Scratch, rows: &mut [MutualRow]) {
+        let Scratch { linked, inside, masks, forward, back } = scratch;
+        masks.resize(linked.members.len(), 0);
+        let mut first_word = 0;
+        for &(block, end) in &linked.blocks {
+            let words = &linked.words[first_word..end];
+            first_word = end;
+            words.iter().for_each(|&(number, mask)| masks[number as usize] = mask);
+            // (D_ab)_ij = Σ_j' B_ab[i, j'] E_b[j, j'].
+            let (mut some, mut first_link) = (0, 0);
+            for (shares, &end) in forward.iter_mut().zip(&linked.ends) {
+                let links = linked.links[first_link..end].iter();
+                first_link = end;
+                shares.add_up(links.map(|&(number, weight)| (masks[number as usize], weight)), self.threshold);
+                some |= shares.kept;
+            }
+            words.iter().for_each(|&(number, _)| masks[number as usize] = 0);
+            // (D_ba)_ji = Σ_i' B_ba[j, i'] E_a[i, i'].
+            let cells = pair.to.block(block as usize);
+            for j in bits(some) {
+                let (members, weights) = row(&pair.back, cells[j] as usize);
+                let links = members.iter().zip(weights);
+                back[j].add_up(links.map(|(&member, &weight)| (inside[member as usize], weight)), self.threshold);
+            }
+            let first = pair.starts.1 + block as usize * WORD;
+            for (i, (row, shares)) in rows.iter_mut().zip(forward.iter()).enumerate() {
+                for j in bits(shares.kept).filter(|&j| back[j].kept >> i & 1 == 1) {
+                    row.partners.push(((first + j) as u32, (shares.sums[j] * back[j].sums[i]).sqrt()));
+                    if let Some(coordinates) = self.coordinates {
+                        let (i, j) = (self.cell_at[start + i] as usize, self.cell_at[first + j] as usize);
+                        row.near.push(coordinates.near_correlation(i, j));
+                    }
                 }
             }
         }
-        rows.iter_mut().for_each(|row| row.ends.push(row.partners.len()));
     }
-    Ok(rows)
+
+    /// The strongest partners of a cell, after rescaling where there are coordinates.
+    fn cut(&self, row: &MutualRow, cell: u32) -> Vec<(u32, f64)> {
+        let parts = row.parts(self.cut);
+        if let Some(coordinates) = self.coordinates {
+            return coordinates.strongest(cell, &row.partners, &self.cell_at, &parts, &row.near, self.cut.k);
+        }
+        let strongest = |part: Range<usize>| {
+            let part = row.partners[part].iter().map(|&(place, weight)| (self.cell_at[place as usize], weight));
+            top_k(part.collect(), self.cut.k)
+        };
+        parts.into_iter().flat_map(strongest).collect()
+    }
 }
 
 /// Cuts candidates (cells of blocks, a bit each) into bands of at most `entries` entries where that is more than one block.
@@ -213,14 +265,14 @@ struct Pair<'a> {
     back: Cow<'a, Graph>,
     /// E_b.
     to: &'a Neighbourhood,
-    /// First place of b.
-    offset: u32,
+    /// First place of a, and of b.
+    starts: (usize, usize),
 }
 
 impl<'a> Pair<'a> {
-    fn new(blocks: &'a Blocks, hoods: &'a [Neighbourhood], a: usize, b: usize, offset: u32) -> Option<Self> {
-        let (forward, back) = (blocks[a][b].as_ref()?, blocks[b][a].as_ref()?);
-        Some(Pair { forward: hoods[b].by_member(forward), back: hoods[a].by_member(back), to: &hoods[b], offset })
+    fn new(blocks: &'a Blocks, hoods: &'a [Neighbourhood], a: usize, b: usize, offsets: &[usize]) -> Option<Self> {
+        let (forward, back) = (hoods[b].by_member(blocks[a][b].as_ref()?), hoods[a].by_member(blocks[b][a].as_ref()?));
+        Some(Pair { forward, back, to: &hoods[b], starts: (offsets[a], offsets[b]) })
     }
 
     /// The cells of b, block by block, that give anything to the neighbourhoods of a section; no others can be mutual partners.
@@ -233,69 +285,6 @@ impl<'a> Pair<'a> {
             (block, cells.fold(0, |which, (bit, &cell)| which | u64::from(gives(cell)) << bit))
         };
         (0..self.to.blocks()).map(of_block).filter(|&(_, which)| which != 0).collect()
-    }
-
-    /// Appends to the rows of a section what of M lies within reach: in the neighbourhoods that `by_member` (Eᵀ_b) has.
-    fn add(
-        &self,
-        section: &Section,
-        by_member: &Words,
-        threshold: f64,
-        scratch: &mut Scratch,
-        rows: &mut [MutualRow],
-        ctx: &Context,
-    ) -> Result<()> {
-        for (block, rows) in section.blocks.clone().zip(rows.chunks_mut(WORD)) {
-            ctx.check()?;
-            let inside = section.row(block);
-            scratch.linked.gather(section.from.block(block), &self.forward, by_member);
-            inside.0.iter().zip(inside.1).for_each(|(&member, &mask)| scratch.inside[member as usize] = mask);
-            vectorised(
-                #[inline(always)]
-                || self.add_tiles(threshold, scratch, rows),
-            );
-            inside.0.iter().for_each(|&member| scratch.inside[member as usize] = 0);
-        }
-        Ok(())
-    }
-
-    /// Appends M_i· = √(D_ab ∘ D_baᵀ)_i· of the cells of a block, tile by tile; shares below the threshold count as 0.
-    #[inline(always)]
-    fn add_tiles(&self, threshold: f64, scratch: &mut Scratch, rows: &mut [MutualRow]) {
-        let Scratch { linked, inside, masks, forward, back } = scratch;
-        masks.resize(linked.members.len(), 0);
-        let mut start = 0;
-        for &(block, end) in &linked.blocks {
-            let words = &linked.words[start..end];
-            start = end;
-            words.iter().for_each(|&(number, mask)| masks[number as usize] = mask);
-            // (D_ab)_ij = Σ_j' B_ab[i, j'] E_b[j, j'].
-            let (mut some, mut link) = (0, 0);
-            for (at, share) in forward.iter_mut().enumerate().take(rows.len()) {
-                let links = &linked.links[link..linked.ends[at]];
-                link = linked.ends[at];
-                add_up(&mut share.sums, links.iter().map(|&(number, weight)| (masks[number as usize], weight)));
-                share.keep(threshold);
-                some |= share.kept;
-            }
-            words.iter().for_each(|&(number, _)| masks[number as usize] = 0);
-            // (D_ba)_ji = Σ_i' B_ba[j, i'] E_a[i, i'].
-            let cells = self.to.block(block as usize);
-            for j in bits(some) {
-                let (members, weights) = row(&self.back, cells[j] as usize);
-                add_up(
-                    &mut back[j].sums,
-                    members.iter().zip(weights).map(|(&m, &weight)| (inside[m as usize], weight)),
-                );
-                back[j].keep(threshold);
-            }
-            let first = self.offset + block * WORD as u32;
-            for (i, (row, share)) in rows.iter_mut().zip(forward.iter()).enumerate() {
-                for j in bits(share.kept).filter(|&j| back[j].kept >> i & 1 == 1) {
-                    row.partners.push((first + j as u32, (share.sums[j] * back[j].sums[i]).sqrt()));
-                }
-            }
-        }
     }
 }
 
@@ -376,26 +365,26 @@ struct Shares {
 }
 
 impl Shares {
+    /// Sums of the weights whose mask has the bit. Adds 0 for the others: a branch for each would take longer.
     #[inline(always)]
-    fn keep(&mut self, threshold: f64) {
+    fn add_up(&mut self, links: impl Iterator<Item = (u64, f64)>, threshold: f64) {
+        let (mut sums, mut any) = ([0.0; WORD], 0);
+        for (mask, weight) in links {
+            if mask != 0 {
+                for bit in 0..WORD {
+                    sums[bit] += if mask >> bit & 1 == 1 { weight } else { 0.0 };
+                }
+            }
+            any |= mask;
+        }
         self.kept = 0;
-        for bit in 0..WORD {
-            let share = self.sums[bit];
-            self.kept |= u64::from(share >= threshold && share > 0.0) << bit;
+        if any != 0 {
+            self.sums = sums;
+            for bit in 0..WORD {
+                self.kept |= u64::from(sums[bit] >= threshold && sums[bit] > 0.0) << bit;
+            }
         }
     }
-}
-
-/// Sums of weights over those whose mask has the bit. Adds 0 for the others: a branch for each would take longer.
-#[inline(always)]
-fn add_up(out: &mut [f64; WORD], masked: impl Iterator<Item = (u64, f64)>) {
-    let mut sums = [0.0; WORD];
-    for (mask, weight) in masked.filter(|&(mask, _)| mask != 0) {
-        for bit in 0..WORD {
-            sums[bit] += if mask >> bit & 1 == 1 { weight } else { 0.0 };
-        }
-    }
-    *out = sums;
 }
 
 /// Working space of one worker.

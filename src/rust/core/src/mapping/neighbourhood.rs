@@ -35,7 +35,7 @@ pub(super) enum Sets {
 impl Neighbourhood {
     /// Neighbourhoods from an expansion. The group of each cell only decides which cells are worked on together.
     pub fn of_cells(group: &[u32], forward: &Pattern) -> Self {
-        Self::held(depth_first(forward, group), None, forward.rows(), |cell| forward.row(cell))
+        Self::held(in_blocks(forward, group), None, forward.rows(), |cell| forward.row(cell))
     }
 
     /// The group of each cell as its neighbourhood (the cell included): E = C, which says what the group of each cell is.
@@ -51,7 +51,7 @@ impl Neighbourhood {
     /// # Errors
     /// Cancelled.
     pub fn of_expander(group: &[u32], expander: Expander, bytes: usize, ctx: &Context) -> Result<Self> {
-        let (order, members) = (depth_first(expander.graph(), group), expander.cells());
+        let (order, members) = (in_blocks(expander.graph(), group), expander.cells());
         // It grows to more than there is room for, or does not, whatever the threads do.
         let made = AtomicUsize::new(0);
         let fit = || 2 * BYTES * made.load(Ordering::Relaxed) <= bytes;
@@ -297,30 +297,91 @@ impl Masks {
     }
 }
 
-/// All cells, group by group, and depth first within a group: most are neighbours of the one before.
-fn depth_first(graph: &Pattern, group: &[u32]) -> Vec<u32> {
-    let mut starts: Vec<usize> = (0..group.len()).collect();
-    starts.sort_by_key(|&cell| group[cell]);
-    let (mut seen, mut order) = (vec![false; group.len()], Vec::with_capacity(group.len()));
-    // Cells on the way from the start, and how many of their neighbours were looked at.
-    let mut path: Vec<(usize, usize)> = Vec::new();
-    for start in starts {
-        if !std::mem::replace(&mut seen[start], true) {
-            order.push(start as u32);
-            path.push((start, 0));
+/// All cells, group by group, in blocks of cells that are near each other: breadth first, from a cell beside the block before.
+fn in_blocks(graph: &Pattern, group: &[u32]) -> Vec<u32> {
+    let mut starts: Vec<u32> = (0..group.len() as u32).collect();
+    starts.sort_by_key(|&cell| group[cell as usize]);
+    let mut starts = starts.into_iter();
+    let (mut taken, mut order) = (vec![false; group.len()], Vec::<u32>::with_capacity(group.len()));
+    loop {
+        let beside = |&cell: &u32| {
+            let free = |&next: &u32| group[next as usize] == group[cell as usize] && !taken[next as usize];
+            graph.row(cell as usize).iter().copied().find(free)
+        };
+        let last = &order[order.len().saturating_sub(1) / WORD * WORD..];
+        let start = last.iter().rev().find_map(beside).or_else(|| starts.find(|&cell| !taken[cell as usize]));
+        let Some(start) = start else { return order };
+        let (mut at, full) = (order.len(), (order.len() / WORD + 1) * WORD);
+        taken[start as usize] = true;
+        order.push(start);
+        while at < order.len() && order.len() < full {
+            let cell = order[at] as usize;
+            for &next in graph.row(cell) {
+                if order.len() < full && group[next as usize] == group[cell] && !taken[next as usize] {
+                    taken[next as usize] = true;
+                    order.push(next);
+                }
+            }
+            at += 1;
         }
-        while let Some((cell, at)) = path.last_mut() {
-            let Some(&next) = graph.row(*cell).get(*at) else {
-                path.pop();
-                continue;
-            };
-            *at += 1;
-            let next = next as usize;
-            if group[next] == group[start] && !std::mem::replace(&mut seen[next], true) {
-                order.push(next as u32);
-                path.push((next, 0));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::knn::Neighbours;
+    use crate::mapping::Expansion;
+
+    /// A ring of cells, each with the two before and after it as neighbours, in two groups.
+    fn ring(cells: u32) -> (Neighbours, Vec<u32>) {
+        let near = |i: u32| [0, 1, 2, cells - 1, cells - 2].map(|step| (i + step) % cells);
+        let indices: Vec<u32> = (0..cells).flat_map(near).collect();
+        let groups = (0..cells).map(|i| u32::from(i % 3 == 0)).collect();
+        (Neighbours { k: 5, distances: vec![0.0; indices.len()], indices }, groups)
+    }
+
+    #[test]
+    fn every_cell_comes_once_and_groups_one_after_the_other() {
+        let (found, groups) = ring(301);
+        let graph = Expander::new(&found, vec![5; 301], 1, Expansion::Bfs);
+        let order = in_blocks(graph.graph(), &groups);
+        let mut sorted = order.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..301).collect::<Vec<u32>>());
+        assert!(order.is_sorted_by_key(|&cell| groups[cell as usize]));
+    }
+
+    #[test]
+    fn words_say_who_is_in_whose_neighbourhood_whether_held_or_made() {
+        let (ctx, (found, groups)) = (Context::default(), ring(301));
+        let expander = || Expander::new(&found, vec![7; 301], 2, Expansion::Bfs);
+        let sets = expander().all(&ctx).unwrap();
+        let held = Neighbourhood::of_expander(&groups, expander(), 1 << 20, &ctx).unwrap();
+        let made = Neighbourhood::of_expander(&groups, expander(), 10, &ctx).unwrap();
+        assert!(held.are_held() && !made.are_held());
+        let Sets::Held { by_member, .. } = held.sets() else { unreachable!() };
+        for hoods in [&held, &made] {
+            let section = hoods.section(1..4, &ctx).unwrap();
+            for block in 1..4 {
+                let (members, masks) = section.row(block);
+                for (bit, &cell) in hoods.block(block).iter().enumerate() {
+                    let of_cell = members.iter().zip(masks).filter(|(_, mask)| *mask >> bit & 1 == 1);
+                    assert!(of_cell.map(|(&member, _)| member).eq(sets.row(cell as usize).iter().copied()));
+                }
+                for (&member, mask) in members.iter().zip(masks) {
+                    let (blocks, masks) = by_member.row(member as usize);
+                    let at = blocks.iter().position(|&b| b as usize == block).unwrap();
+                    assert_eq!(masks[at], *mask);
+                }
             }
         }
     }
-    order
+
+    #[test]
+    fn what_goes_to_the_cells_of_a_group_is_added_up() {
+        let graph = graph_from_rows(4, vec![vec![(0, 0.5), (1, 0.25), (3, 0.25)], vec![(2, 1.0)]]);
+        let groups = Neighbourhood::of_groups(&[1, 0, 0, 1]);
+        assert_eq!(*groups.by_member(&graph), graph_from_rows(2, vec![vec![(0, 0.25), (1, 0.75)], vec![(0, 1.0)]]));
+    }
 }

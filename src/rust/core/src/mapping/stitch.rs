@@ -6,9 +6,6 @@ use super::projection::tanh_scale;
 use crate::knn::{Neighbours, dot};
 use crate::simd::vectorised;
 use crate::sparse::{Graph, graph_from_rows, row};
-use crate::{Context, Result};
-use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut, MatRef, Par};
 use ndarray::Array2;
 use rayon::prelude::*;
 use std::borrow::Cow;
@@ -18,16 +15,14 @@ use std::ops::Range;
 const SMALLEST_EDGE: f64 = 1e-9;
 /// Weights that agree to this many units per 1 are ties.
 const TIE: f64 = 1e9;
-/// Partners per matrix product of correlations.
-const TILE: usize = 512;
 /// Steepest rise of [`tanh_scale`] with centre 0.7.
 const SLOPE: f32 = 10.0 * (1.0 - CENTRE) as f32;
 /// Largest error of [`near_scaled`].
 const NEAR: f32 = 3e-6;
 /// Squares of weights that differ by more are no ties.
 const MARGIN: f64 = 10.0 / TIE;
-/// A matrix product is taken while it computes at most this many times the correlations that are wanted.
-const WASTE: usize = 12;
+/// Units of 1 in rounded coordinates.
+const UNITS: f64 = 32767.0;
 
 /// Latent coordinates (one row per cell of all species) with each cell's mean and inverse deviation over the components.
 pub struct Coordinates<'a> {
@@ -37,10 +32,12 @@ pub struct Coordinates<'a> {
     mean: Vec<f64>,
     /// 1 / √Σ(x − mean)²; 0 for a constant row.
     inverse: Vec<f64>,
+    /// (x − mean) · inverse in units of 1 / 32767, rounded.
+    rounded: Vec<i16>,
 }
 
 impl<'a> Coordinates<'a> {
-    /// Means and deviations of all cells.
+    /// Means, deviations and rounded coordinates of all cells.
     pub fn new(latent: &'a Array2<f32>) -> Self {
         let of_cell = |cell: usize| {
             let x = latent.row(cell);
@@ -48,13 +45,24 @@ impl<'a> Coordinates<'a> {
             let squares: f64 = x.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum();
             (mean, if squares > 0.0 { 1.0 / squares.sqrt() } else { 0.0 })
         };
-        let (mean, inverse) = (0..latent.nrows()).into_par_iter().map(of_cell).unzip();
+        let (mean, inverse): (Vec<f64>, Vec<f64>) = (0..latent.nrows()).into_par_iter().map(of_cell).unzip();
         let rows = latent.as_slice().map_or_else(|| latent.iter().copied().collect(), Cow::Borrowed);
-        Coordinates { latent: rows, width: latent.ncols(), mean, inverse }
+        let width = latent.ncols();
+        let mut rounded = vec![0; rows.len()];
+        let cells = rounded.par_chunks_mut(width.max(1)).zip(rows.par_chunks(width.max(1))).zip(&mean).zip(&inverse);
+        cells.for_each(|(((rounded, x), mean), inverse)| {
+            let unit = inverse * UNITS;
+            rounded.iter_mut().zip(x).for_each(|(r, &x)| *r = ((f64::from(x) - mean) * unit).round_ties_even() as i16);
+        });
+        Coordinates { latent: rows, width, mean, inverse, rounded }
     }
 
     fn row(&self, cell: usize) -> &[f32] {
         &self.latent[cell * self.width..(cell + 1) * self.width]
+    }
+
+    fn rounded(&self, cell: usize) -> &[i16] {
+        &self.rounded[cell * self.width..(cell + 1) * self.width]
     }
 
     /// Pearson correlation over the components of two cells; 0 where one is constant.
@@ -62,79 +70,19 @@ impl<'a> Coordinates<'a> {
         dot(self.row(i), self.mean[i], self.row(j), self.mean[j]) * self.inverse[i] * self.inverse[j]
     }
 
-    /// The correlation of each of `cells` with each partner in its row, in single precision. Rows name the places of partners,
-    /// ascending; `cell_at`: the cell at each place. Cells whose partners largely agree are correlated by one matrix product with
-    /// all of them, in tiles; else each pair on its own.
-    ///
-    /// # Errors
-    /// Cancelled.
-    pub fn correlations(
-        &self,
-        cells: &[u32],
-        rows: &[&[(u32, f64)]],
-        cell_at: &[u32],
-        ctx: &Context,
-    ) -> Result<Vec<Vec<f32>>> {
-        let at = |place: u32| cell_at[place as usize] as usize;
-        let wanted = rows.iter().map(|row| row.len()).sum::<usize>();
-        let (partners, places) = union(rows);
-        if cells.len() * partners.len() > WASTE * wanted {
-            let alone = |(&i, row): (&u32, &&[(u32, f64)])| {
-                ctx.check()?;
-                Ok(row.iter().map(|&(place, _)| self.correlation(i as usize, at(place)) as f32).collect())
-            };
-            return cells.iter().zip(rows).map(alone).collect();
-        }
-        let x = self.gathered(cells.iter().map(|&cell| cell as usize));
-        let mut found: Vec<Vec<f32>> = rows.iter().map(|row| Vec::with_capacity(row.len())).collect();
-        for tile in partners.chunks(TILE) {
-            ctx.check()?;
-            let products = self.products(&x, cells.len(), tile.iter().map(|&place| at(place)));
-            for (((&i, row), found), products) in
-                cells.iter().zip(rows).zip(&mut found).zip(products.chunks_exact(tile.len()))
-            {
-                // Row and tile are both ascending: what is found so far is where the row's part in this tile starts.
-                let part = row[found.len()..].iter().take_while(|(place, _)| *place <= tile[tile.len() - 1]);
-                let product = |place: u32| products[places[(place - partners[0]) as usize] as usize % TILE];
-                let of = |place: u32| self.centred(i as usize, at(place), f64::from(product(place))) as f32;
-                found.extend(part.map(|&(place, _)| of(place)));
-            }
-        }
-        Ok(found)
+    /// The same from rounded coordinates; off by at most [`Coordinates::error`].
+    #[inline(always)]
+    pub(super) fn near_correlation(&self, i: usize, j: usize) -> f32 {
+        let products = self.rounded(i).iter().zip(self.rounded(j)).map(|(&x, &y)| i32::from(x) * i32::from(y));
+        // |x||y| stays below 2³⁰ and what rounding adds: no sum wraps, and additions that may wrap can be reordered.
+        products.fold(0i32, |sum, product| sum.wrapping_add(product)) as f32 * (1.0 / (UNITS * UNITS)) as f32
     }
 
-    /// Correlation of two cells from the inner product of their coordinates: (x·y − d x̄ ȳ) / (|x − x̄| |y − ȳ|).
-    fn centred(&self, i: usize, j: usize, product: f64) -> f64 {
-        let means = self.width as f64 * self.mean[i] * self.mean[j];
-        (product - means) * self.inverse[i] * self.inverse[j]
-    }
-
-    /// Largest error of [`Coordinates::correlations`] of a cell with these others. A sum of d products in single precision
-    /// is off by at most d 2⁻²⁴ |x| |y|, and |x|² / |x − x̄|² = 1 + d x̄² / |x − x̄|².
-    fn error(&self, cell: usize, others: impl Iterator<Item = usize>) -> f64 {
-        let d = self.width as f64;
-        let length = |i: usize| (1.0 + d * (self.mean[i] * self.inverse[i]).powi(2)).sqrt();
-        let longest = others.map(length).fold(1.0, f64::max);
-        (d + 4.0) * f64::from(f32::EPSILON) / 2.0 * length(cell) * longest
-    }
-
-    /// Coordinates of some cells, row by row.
-    fn gathered(&self, cells: impl ExactSizeIterator<Item = usize>) -> Vec<f32> {
-        let mut rows = Vec::with_capacity(cells.len() * self.width);
-        cells.for_each(|cell| rows.extend_from_slice(self.row(cell)));
-        rows
-    }
-
-    /// Inner products of the `count` rows of `x` with the coordinates of other cells, row by row.
-    fn products(&self, x: &[f32], count: usize, others: impl ExactSizeIterator<Item = usize>) -> Vec<f32> {
-        let (width, columns) = (self.width, others.len());
-        let others = self.gathered(others);
-        let mut products = vec![0.0; count * columns];
-        let rows = MatRef::from_row_major_slice(x, count, width);
-        let others = MatRef::from_row_major_slice(&others, columns, width);
-        let out = MatMut::from_row_major_slice_mut(&mut products, count, columns);
-        matmul(out, Accum::Replace, rows, others.transpose(), 1.0, Par::Seq);
-        products
+    /// Largest error of [`Coordinates::near_correlation`]: d coordinates, each off by half a unit, put a row of length 1 off by
+    /// e = √d / 2 units, and a product of two such rows by 2 e + e²; and the result is a number of single precision.
+    fn error(&self) -> f64 {
+        let e = 0.5 * (self.width as f64).sqrt() / UNITS;
+        2.0 * e + e * e + f64::from(f32::EPSILON)
     }
 
     /// The partners of a cell that are strongest by M' = √(M ∘ t(c / best)): c their correlation with it, at least 10⁻³, best
@@ -152,7 +100,7 @@ impl<'a> Coordinates<'a> {
     ) -> Vec<(u32, f64)> {
         let (cell, partner) = (cell as usize, |at: usize| cell_at[partners[at].0 as usize]);
         let exact = |at: usize| self.correlation(cell, partner(at) as usize).max(FLOOR);
-        let error = self.error(cell, (0..partners.len()).map(|at| partner(at) as usize));
+        let error = self.error();
         let nearest = f64::from(near.iter().copied().fold(f32::MIN, f32::max));
         let may_be_best = (0..near.len()).filter(|&at| f64::from(near[at]) >= nearest - 2.0 * error);
         let best = may_be_best.map(exact).fold(FLOOR, f64::max);
@@ -179,17 +127,6 @@ impl<'a> Coordinates<'a> {
         kept.iter_mut().flatten().for_each(|(_, weight)| *weight *= factor);
         kept.into_iter().flat_map(|part| top_k(part, k)).collect()
     }
-}
-
-/// Partners of any of the rows, ascending, and the place of each among them, by partner less the first one.
-fn union(rows: &[&[(u32, f64)]]) -> (Vec<u32>, Vec<u32>) {
-    let first = rows.iter().filter_map(|row| row.first()).map(|&(j, _)| j).min().unwrap_or(0);
-    let end = rows.iter().filter_map(|row| row.last()).map(|&(j, _)| j + 1).max().unwrap_or(0);
-    let mut places = vec![0; end.saturating_sub(first) as usize];
-    rows.iter().for_each(|row| row.iter().for_each(|(j, _)| places[(j - first) as usize] = 1));
-    let partners: Vec<u32> = (first..end).filter(|j| places[(j - first) as usize] == 1).collect();
-    partners.iter().zip(0..).for_each(|(j, place)| places[(j - first) as usize] = place);
-    (partners, places)
 }
 
 /// [`near_tanh_scale`] of each correlation, at least 10⁻³, over the best one.
@@ -298,15 +235,24 @@ mod tests {
         let expected = covariance(x, y) / (covariance(x, x) * covariance(y, y)).sqrt();
         let by_column = latent.t().as_standard_layout().into_owned().reversed_axes();
         assert_eq!(Coordinates::new(&by_column).correlation(0, 1), coordinates.correlation(0, 1));
-        let partners = [(1, 1.0), (2, 1.0)];
-        assert!((coordinates.correlation(0, 1) - expected).abs() < 1e-15);
-        // One row alone is a matrix product; many rows without common partners are taken pair by pair.
-        let mut rows: Vec<&[(u32, f64)]> = vec![&partners];
-        for empty_rows in [0, 30] {
-            rows.resize(1 + empty_rows, &[]);
-            let found = coordinates.correlations(&vec![0; rows.len()], &rows, &[0, 1, 2], &Context::default()).unwrap();
-            assert!((f64::from(found[0][0]) - expected).abs() < coordinates.error(0, [1, 2].into_iter()));
-            assert_eq!(found[0][1], 0.0);
+        assert!((f64::from(coordinates.near_correlation(0, 1)) - expected).abs() <= coordinates.error());
+        assert_eq!(coordinates.near_correlation(0, 2), 0.0);
+    }
+
+    #[test]
+    fn rounded_coordinates_are_within_their_error() {
+        let mut rng = Rng::keyed(4, 5, 6);
+        // Far from 0, in one direction alone, and opposite to each other.
+        let latent = Array2::from_shape_fn((40, 601), |(i, d)| match i % 4 {
+            0 => rng.normal() as f32,
+            1 => 1e4 + rng.normal() as f32,
+            2 => f32::from(d == i),
+            _ => (if i % 8 == 3 { -1.0 } else { 1.0 }) * (d as f32).sin(),
+        });
+        let coordinates = Coordinates::new(&latent);
+        for (i, j) in (0..40).flat_map(|i| (0..40).map(move |j| (i, j))) {
+            let (near, exact) = (f64::from(coordinates.near_correlation(i, j)), coordinates.correlation(i, j));
+            assert!((near - exact).abs() <= coordinates.error(), "{i} {j}: {near} and {exact}");
         }
     }
 
@@ -358,9 +304,9 @@ mod tests {
             if cell % 2 == 0 {
                 partners.iter_mut().for_each(|(_, weight)| *weight = 0.5);
             }
-            let near = coordinates.correlations(&[cell], &[&partners], &cell_at, &Context::default()).unwrap();
-            let correlation = |place: u32| coordinates.correlation(cell as usize, cell_at[place as usize] as usize);
-            let exact: Vec<f64> = partners.iter().map(|&(place, _)| correlation(place)).collect();
+            let places = || partners.iter().map(|&(place, _)| cell_at[place as usize] as usize);
+            let near: Vec<f32> = places().map(|j| coordinates.near_correlation(cell as usize, j)).collect();
+            let exact: Vec<f64> = places().map(|j| coordinates.correlation(cell as usize, j)).collect();
             let mut row = rescaled(&partners, &exact);
             row.iter_mut().for_each(|(partner, _)| *partner = cell_at[*partner as usize]);
             let whole = vec![280];
@@ -369,7 +315,7 @@ mod tests {
                     std::iter::once(0).chain(ends.iter().copied()).zip(ends).map(|(start, &end)| start..end).collect();
                 let want: Vec<(u32, f64)> =
                     parts.iter().flat_map(|part| top_k(row[part.clone()].to_vec(), k)).collect();
-                let found = coordinates.strongest(cell, &partners, &cell_at, &parts, &near[0], k);
+                let found = coordinates.strongest(cell, &partners, &cell_at, &parts, &near, k);
                 assert_eq!(found, want, "{cell} {k}");
             }
         }

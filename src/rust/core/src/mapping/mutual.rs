@@ -35,6 +35,9 @@ pub struct Cut {
     pub per_partner: bool,
 }
 
+/// Partners of a cell and their weights.
+type Partners = Vec<(u32, f64)>;
+
 /// The graph of the strongest mutual partners. `coordinates`: latent coordinates if weights are to be rescaled by correlation.
 ///
 /// # Errors
@@ -73,7 +76,7 @@ pub fn mutual_graph(
             rows.iter().zip(cells).map(cut).collect()
         };
         let scratch = || Scratch::new(neighbourhood, &pairs);
-        let found: Vec<Vec<(u32, Vec<(u32, f64)>)>> = sections(neighbourhood, longest, search.entries)
+        let found: Vec<Vec<(u32, Partners)>> = sections(neighbourhood, longest, search.entries)
             .par_iter()
             .map_init(scratch, of_section)
             .collect::<Result<_>>()?;
@@ -107,6 +110,7 @@ pub(crate) fn threshold(neighbourhoods: &[Neighbourhood]) -> f64 {
 }
 
 /// B_baᵀ by member of a: what each cell, or each group, of a receives from the cells of b. `back`: B_ba.
+#[cfg(feature = "cuda")]
 pub(crate) fn received(back: &Graph, from: &Neighbourhood) -> Graph {
     from.by_member(back).transpose_view().to_csr()
 }
@@ -114,7 +118,7 @@ pub(crate) fn received(back: &Graph, from: &Neighbourhood) -> Graph {
 /// The row of M of one cell: places of partners in all other species, ascending.
 #[derive(Clone, Default)]
 struct MutualRow {
-    partners: Vec<(u32, f64)>,
+    partners: Partners,
     /// Their correlations with the cell, approximately, where weights are rescaled.
     near: Vec<f32>,
     /// Where the partners of each species end.
@@ -227,7 +231,7 @@ impl Search<'_> {
     }
 
     /// The strongest partners of a cell, after rescaling where there are coordinates.
-    fn cut(&self, row: &MutualRow, cell: u32) -> Vec<(u32, f64)> {
+    fn cut(&self, row: &MutualRow, cell: u32) -> Partners {
         let parts = row.parts(self.cut);
         if let Some(coordinates) = self.coordinates {
             return coordinates.strongest(cell, &row.partners, &self.cell_at, &parts, &row.near, self.cut.k);
@@ -316,7 +320,10 @@ impl Linked {
     /// Links by `graph` (cells × members), and the words of the members that are linked, in the order of their blocks.
     fn gather(&mut self, cells: &[u32], graph: &Graph, by_member: &Words) {
         let Linked { number, members, links, ends, blocks, words, counts } = self;
-        (members.clear(), links.clear(), ends.clear(), blocks.clear());
+        members.clear();
+        links.clear();
+        ends.clear();
+        blocks.clear();
         for &cell in cells {
             let (columns, weights) = row(graph, cell as usize);
             for (&member, &weight) in columns.iter().zip(weights) {
@@ -371,8 +378,8 @@ impl Shares {
         let (mut sums, mut any) = ([0.0; WORD], 0);
         for (mask, weight) in links {
             if mask != 0 {
-                for bit in 0..WORD {
-                    sums[bit] += if mask >> bit & 1 == 1 { weight } else { 0.0 };
+                for (bit, sum) in sums.iter_mut().enumerate() {
+                    *sum += if mask >> bit & 1 == 1 { weight } else { 0.0 };
                 }
             }
             any |= mask;
@@ -380,8 +387,8 @@ impl Shares {
         self.kept = 0;
         if any != 0 {
             self.sums = sums;
-            for bit in 0..WORD {
-                self.kept |= u64::from(sums[bit] >= threshold && sums[bit] > 0.0) << bit;
+            for (bit, &sum) in sums.iter().enumerate() {
+                self.kept |= u64::from(sum >= threshold && sum > 0.0) << bit;
             }
         }
     }

@@ -29,12 +29,16 @@ const LOADINGS: f64 = 512.0;
 const GATHERED: f64 = 45.0;
 /// Queries and database rows in a tile of an exact search.
 const TILE: f64 = 384.0;
-/// Share of the memory budget that sections of neighbourhoods take: half of its entries, which are counted as 32 bytes each, in both
-/// orientations (8 bytes), and as many partners (16 bytes).
-const SECTIONS: f64 = 0.375;
-/// Bytes of a number in single and in double precision, and of an index.
+/// Bytes per cell of a neighbourhood that is held: two words of 12 bytes for some 32 cells (of 64 at most), which is what cells
+/// between cells of the human pancreas need; of copies of the same cells fewer.
+const IN_WORDS: f64 = 0.75;
+/// Share of the memory budget that sections of neighbourhoods take: half of its entries, which are counted as 32 bytes each, have a
+/// partner (20 bytes), beside which words are few.
+const SECTIONS: f64 = 0.3125;
+/// Bytes of a number in single and in double precision, of a rounded one, and of an index.
 const SINGLE: f64 = 4.0;
 const DOUBLE: f64 = 8.0;
+const ROUNDED: f64 = 2.0;
 const INDEX: f64 = 4.0;
 /// Bytes of a (column, weight) pair in a row under construction, of such a row itself, and of an edge of a finished graph.
 const PAIR: f64 = 16.0;
@@ -313,11 +317,11 @@ fn own(ledger: &mut Ledger, joint: &Joint) {
     ledger.hold(latent);
 }
 
-/// Bytes of the neighbourhoods that are held: those of the species in whose share of the memory budget they fit. The others
-/// are made a section of cells at a time.
+/// Bytes of the neighbourhoods that are held: those of the species that fit a quarter of the memory budget. The others are
+/// made a section of cells at a time.
 fn held_neighbourhoods(joint: &Joint, settings: &Settings) -> f64 {
-    let share = settings.memory as f64 / 2.0 / joint.sizes.len() as f64;
-    joint.reached.iter().map(|reached| 2.0 * reached * INDEX).filter(|&bytes| bytes <= share).sum()
+    let most = settings.memory as f64 / 4.0;
+    joint.reached.iter().map(|reached| reached * IN_WORDS).filter(|&bytes| bytes <= most).sum()
 }
 
 /// The same, where neighbourhoods may be whole groups.
@@ -326,7 +330,7 @@ fn kept_neighbourhoods(joint: &Joint, settings: &Settings) -> f64 {
     if from_keys { joint.cells * INDEX } else { held_neighbourhoods(joint, settings) }
 }
 
-/// Forward and backward: who is in the neighbourhood of a cell, and in whose neighbourhoods it is.
+/// Words by block of cells and by member.
 fn neighbourhoods(ledger: &mut Ledger, joint: &Joint, settings: &Settings) {
     let reached: f64 = joint.reached.iter().sum();
     let kept = kept_neighbourhoods(joint, settings);
@@ -372,14 +376,16 @@ fn mutual(ledger: &mut Ledger, joint: &Joint, settings: &Settings, pass: usize) 
     // Candidates of a cell: those in whose neighbourhoods its partners are.
     let candidates: f64 =
         joint.pairs().map(|(a, b)| joint.sizes[a].n * joint.reached[b] / joint.sizes[b].n.max(1.0)).sum();
-    let scratch = threads * (4.0 * DOUBLE * joint.cells + 128.0 * 2.0 * PAIR * candidates / joint.cells.max(1.0));
+    let scratch = threads * (1.5 * DOUBLE * joint.cells + 64.0 * (PAIR + SINGLE) * candidates / joint.cells.max(1.0));
     let rows = joint.cells * (2.0 * ROW + joint.k * PAIR);
     let stitching = joint.edges * (PAIR + EDGE) + joint.cells * (ROW + joint.k * EDGE);
-    let all: f64 = joint.reached.iter().map(|reached| 2.0 * reached * INDEX).sum();
+    let all: f64 = joint.reached.iter().map(|reached| reached * IN_WORDS).sum();
     let sections = if all > held_neighbourhoods(joint, settings) { SECTIONS * settings.memory as f64 } else { 0.0 };
     let making = blocks * largest / joint.cells.max(1.0) + scratch + rows + sections;
-    let working = blocks + 16.0 * joint.cells + making.max(stitching);
-    let correlated = if settings.mapping.scale_edges_by_corr { 2.0 * candidates * joint.width } else { 0.0 };
+    let correlations = settings.mapping.scale_edges_by_corr;
+    let coordinates = if correlations { joint.cells * (2.0 * DOUBLE + ROUNDED * joint.width) } else { 0.0 };
+    let working = blocks + coordinates + making.max(stitching);
+    let correlated = if correlations { 2.0 * candidates * joint.width } else { 0.0 };
     let work = Work { single: correlated, moved: candidates * joint.k * PAIR, ..Work::default() };
     ledger.phase(None, &format!("pass {pass}: mutual neighbours"), working, &[(work, factor::MUTUAL)]);
     ledger.hold(joint.edges * EDGE);

@@ -1,29 +1,35 @@
-//! Candidates by `f32` scores, kept with a margin and measured in `f64`. In: scaled rows and tiles of scores. Out: the k
+//! Candidates by integer scores, kept with a margin and measured in `f64`. In: scaled rows and tiles of scores. Out: the k
 //! nearest among all rows that were scored, as if every distance had been computed in `f64`.
 //!
-//! The score is x·y of unit vectors, or x·y − |y|²/2 under Euclid. The rounding error of a dot product of length d is at
-//! most γ_d |x||y| with γ_d = d·u / (1 − d·u), u = 2⁻²⁴ (Higham 2002, section 3.1). Whatever lies within that error of the
-//! k-th best score is measured again, so nothing that belongs to the result is ever dropped.
+//! Rows are scaled to unit vectors, or under Euclid to lengths of at most 1, and rounded to whole units ([`integers`]). The nearest
+//! have the highest score x·y − |y|²/2 = (|x|² − |x − y|²) / 2, which is computed exactly. A coordinate has moved by half a unit at
+//! most, a row by e = √d / 2, and a distance by 2 e. So none of the k nearest is more than 4 e farther, once rounded, than the
+//! k-th nearest of the rounded rows, and whatever lies that near is measured: nothing that belongs to the result is ever
+//! dropped.
 
 use super::Metric;
 use super::points::Points;
+use crate::linalg::integers::{self, Pair};
 use crate::simd::vectorised;
 use faer::{Accum, MatMut, MatRef, Par, linalg::matmul::matmul};
 use rayon::prelude::*;
+use std::cmp::Reverse;
 
 /// Rows per parallel block.
 const BLOCK: usize = 256;
+/// Scores that are compared at a time.
+const CHUNK: usize = u32::BITS as usize;
 /// Candidates held per neighbour where rows are scored in fewer directions than they have.
 pub(crate) const HELD: usize = 20;
 
-/// The database, scaled for the matrix product.
+/// The database, scaled and rounded.
 pub(super) struct Scaled<'a> {
     /// The rows as they were given.
     pub(super) points: &'a Points<'a>,
-    /// m × width scaled coordinates.
-    pub(super) rows: Vec<f32>,
-    /// |y|²/2 of each scaled row under Euclid, else empty.
-    pub(super) halves: Vec<f32>,
+    /// m × pairs: scaled coordinates in whole units.
+    pub(super) rows: Vec<Pair>,
+    /// |y|²/2 of each of them, in units².
+    pub(super) halves: Vec<i32>,
     centre: Vec<f64>,
     scale: f64,
     /// width × d: the directions that are scored; empty where rows are scored in all their coordinates.
@@ -33,7 +39,7 @@ pub(super) struct Scaled<'a> {
 impl<'a> Scaled<'a> {
     /// Scales `points` such that no row of theirs or of `queries` is longer than 1.
     pub(super) fn new(points: &'a Points<'a>, queries: &Points) -> Self {
-        Self::frame(points, queries).filled(|i| i)
+        Self::frame(points, queries).filled()
     }
 
     /// The centre and scale of [`Scaled::new`], without rows.
@@ -60,34 +66,60 @@ impl<'a> Scaled<'a> {
     /// Other points, in the same centre and scale: queries of this database, which may be its database as well.
     pub(super) fn alike(&self, points: &'a Points<'a>) -> Self {
         let (centre, scale, directions) = (self.centre.clone(), self.scale, self.directions.clone());
-        Scaled { points, rows: Vec::new(), halves: Vec::new(), centre, scale, directions }.filled(|i| i)
+        Scaled { points, rows: Vec::new(), halves: Vec::new(), centre, scale, directions }.filled()
     }
 
-    /// With the scaled rows: at each place that of the point `point(place)`.
-    pub(super) fn filled(mut self, point: impl Fn(usize) -> usize + Sync) -> Self {
-        let (points, width) = (self.points, self.width());
-        let mut rows = vec![0.0; points.count() * width];
-        let fill = |(block, rows): (usize, &mut [f32])| {
+    fn filled(mut self) -> Self {
+        let (points, pairs) = (self.points, self.pairs());
+        let mut rows = vec![[0; 2]; points.count() * pairs];
+        let fill = |(block, rows): (usize, &mut [Pair])| {
             let first = block * BLOCK;
-            let chosen: Vec<usize> = (first..first + rows.len() / width).map(&point).collect();
-            rows.copy_from_slice(&self.scale(points, &chosen));
+            let chosen: Vec<usize> = (first..first + rows.len() / pairs).collect();
+            rows.copy_from_slice(&self.rounded(points, &chosen));
         };
-        rows.par_chunks_mut((BLOCK * width).max(1)).enumerate().for_each(fill);
-        if points.metric() == Metric::Euclidean && width > 0 {
-            let half = |place| (0.5 * self.scale.powi(2) * points.square_from(point(place), &self.centre)) as f32;
-            self.halves = (0..points.count()).into_par_iter().with_min_len(BLOCK).map(half).collect();
-        }
+        rows.par_chunks_mut((BLOCK * pairs).max(1)).enumerate().for_each(fill);
         self.rows = rows;
+        let half = |i| self.half(points, i, self.row(i));
+        self.halves = (0..points.count()).into_par_iter().with_min_len(BLOCK).map(half).collect();
         self
+    }
+
+    /// Pairs of a row in whole units.
+    pub(super) fn pairs(&self) -> usize {
+        integers::pairs(self.width())
+    }
+
+    /// Row `i` in whole units.
+    pub(super) fn row(&self, i: usize) -> &[Pair] {
+        &self.rows[i * self.pairs()..(i + 1) * self.pairs()]
+    }
+
+    /// |x|²/2 of row `i` of `points`, rounded to `row`, in units²; of the row as it was where `row` is not all of it.
+    pub(super) fn half(&self, points: &Points, i: usize, row: &[Pair]) -> i32 {
+        if self.directions.is_empty() && !points.is_without_angle(i) {
+            return integers::square(row) / 2;
+        }
+        let square = points.scaled_square(i, &self.centre, self.scale);
+        (0.5 * integers::units(self.width()).powi(2) * square) as i32
+    }
+
+    /// The `chosen` rows of `points`, scaled like the database, in whole units.
+    pub(super) fn rounded(&self, points: &Points, chosen: &[usize]) -> Vec<Pair> {
+        integers::rounded(&self.scale(points, chosen), self.width())
     }
 
     /// The `chosen` rows of `points`, scaled like the database.
     pub(super) fn scale(&self, points: &Points, chosen: &[usize]) -> Vec<f32> {
         let d = points.dimension();
         let mut block = vec![0.0; chosen.len() * d];
-        for (&i, row) in chosen.iter().zip(block.chunks_mut(d.max(1))) {
-            points.write_scaled(i, &self.centre, self.scale, row);
-        }
+        vectorised(
+            #[inline(always)]
+            || {
+                for (&i, row) in chosen.iter().zip(block.chunks_mut(d.max(1))) {
+                    points.write_scaled(i, &self.centre, self.scale, row);
+                }
+            },
+        );
         if self.directions.is_empty() {
             return block;
         }
@@ -96,22 +128,16 @@ impl<'a> Scaled<'a> {
         along
     }
 
-    fn slack(&self) -> f32 {
-        slack(self.points.dimension())
+    /// How much farther than the worst of those held another row may seem, in units: 4 e. What is added to e stands for all other
+    /// rounding, of the coordinates to `f32` and of the distances in `f64`. Scores in fewer directions are no more than a guide.
+    fn slack(&self) -> f64 {
+        if self.directions.is_empty() { 4.0 * (0.51 * (self.width() as f64).sqrt() + 0.1) } else { 0.0 }
     }
 
     /// Candidates held until `k` of them are measured.
     fn held(&self, k: usize) -> usize {
         if self.directions.is_empty() { k } else { HELD * k }
     }
-}
-
-/// More than twice what a score of two rows of `dimension` coordinates, no longer than 1, can be off by: γ_d, plus the rounding
-/// of the scaled coordinates, of |y|²/2 and of the sums with it.
-pub(crate) fn slack(dimension: usize) -> f32 {
-    let rounding = f64::from(f32::EPSILON) / 2.0;
-    let terms = (dimension + 16) as f64 * rounding;
-    (2.5 * terms / (1.0 - terms).max(0.5)) as f32
 }
 
 /// What may still be among the k nearest of one query.
@@ -122,42 +148,45 @@ pub(super) struct Best<'q> {
     k: usize,
     /// Best scores among which the k nearest are: k, unless rows are scored in fewer directions than they have.
     held: usize,
-    slack: f32,
+    /// |x|²/2 of the query.
+    half: i32,
+    slack: f64,
     /// A lower score cannot be among those any more.
-    threshold: f32,
-    pending: Vec<(f32, u32)>,
+    threshold: i32,
+    pending: Vec<(i32, u32)>,
     /// At most k, measured exactly; only used when too many are pending.
     measured: Vec<(f64, u32)>,
 }
 
 impl<'q> Best<'q> {
-    /// Nothing scored yet for row `query` of `queries`.
-    pub(super) fn new(queries: &'q Points<'q>, query: usize, database: &Scaled<'q>, k: usize) -> Self {
+    /// Nothing scored yet for row `query` of `queries`, with half its square as in [`Scaled::half`].
+    pub(super) fn new((queries, query, half): (&'q Points<'q>, usize, i32), database: &Scaled<'q>, k: usize) -> Self {
         let (held, slack) = (database.held(k), database.slack());
-        let (threshold, pending) = (f32::NEG_INFINITY, Vec::new());
-        Best { query, queries, database: database.points, k, held, slack, threshold, pending, measured: Vec::new() }
+        let (threshold, pending) = (i32::MIN, Vec::new());
+        let (database, measured) = (database.points, Vec::new());
+        Best { query, queries, half, database, k, held, slack, threshold, pending, measured }
     }
 
     fn capacity(&self) -> usize {
         2 * self.held + 64
     }
 
-    /// Takes in the scores of the rows `row(0)`, `row(1)`, …
+    /// Takes in the products with the rows `row(0)`, `row(1)`, …, less their `halves`.
     #[inline(always)]
-    pub(super) fn scan(&mut self, scores: &[f32], row: impl Fn(usize) -> u32) {
-        const CHUNK: usize = 32;
-        for (chunk, scores) in scores.chunks(CHUNK).enumerate() {
-            // Without early exit, so that the compiler compares many at a time.
-            let mut any = false;
-            for &score in scores {
-                any |= score >= self.threshold;
+    pub(super) fn scan(&mut self, products: &[i32], halves: &[i32], row: impl Fn(usize) -> u32) {
+        for (chunk, (products, halves)) in products.chunks(CHUNK).zip(halves.chunks(CHUNK)).enumerate() {
+            let reached = products.iter().zip(halves).map(|(product, half)| product - half >= self.threshold);
+            for j in places(hits(reached)) {
+                self.offer(products[j] - halves[j], row(chunk * CHUNK + j));
             }
-            if !any {
-                continue;
-            }
-            let start = chunk * CHUNK;
-            let near = scores.iter().enumerate().filter(|(_, score)| **score >= self.threshold);
-            self.pending.extend(near.map(|(j, &score)| (score, row(start + j))));
+        }
+    }
+
+    /// Takes in the score of a row, unless it is too low.
+    #[inline(always)]
+    fn offer(&mut self, score: i32, row: u32) {
+        if score >= self.threshold {
+            self.pending.push((score, row));
             if self.pending.len() >= self.capacity() {
                 self.prune();
             }
@@ -167,8 +196,11 @@ impl<'q> Best<'q> {
     /// Raises the threshold to the worst score to be held less the slack. Where too much lies within the slack, it is measured.
     #[inline(never)]
     fn prune(&mut self) {
-        let (_, worst, _) = self.pending.select_nth_unstable_by(self.held - 1, |a, b| b.0.total_cmp(&a.0));
-        self.threshold = self.threshold.max(worst.0 - self.slack);
+        let (_, worst, _) = self.pending.select_nth_unstable_by_key(self.held - 1, |pending| Reverse(pending.0));
+        // Halves of odd squares are rounded.
+        let (half, worst) = (f64::from(self.half), f64::from(worst.0));
+        let farthest = (2.0 * (half - worst).max(0.0)).sqrt() + self.slack;
+        self.threshold = self.threshold.max((half - 0.5 * farthest.powi(2) - 2.0) as i32);
         let threshold = self.threshold;
         self.pending.retain(|(score, _)| *score >= threshold);
         if self.pending.len() > self.capacity() / 2 {
@@ -196,6 +228,58 @@ impl<'q> Best<'q> {
     fn take_in(&mut self, row: u32) {
         self.measured.push((self.queries.distance(self.query, self.database, row as usize), row));
     }
+}
+
+/// Shows consecutive rows from `first` on to each query: `products` (rows × queries), less the rows' `halves`.
+pub(super) fn scan_columns(best: &mut [Best], products: &[i32], halves: &[i32], first: usize) {
+    let mut thresholds: Vec<i32> = best.iter().map(|best| best.threshold).collect();
+    vectorised(
+        #[inline(always)]
+        || {
+            for (row, (products, &half)) in products.chunks_exact(best.len()).zip(halves).enumerate() {
+                for (chunk, products) in products.chunks(CHUNK).enumerate() {
+                    let queries = chunk * CHUNK..chunk * CHUNK + products.len();
+                    let (best, thresholds) = (&mut best[queries.clone()], &mut thresholds[queries]);
+                    let reached = products.iter().zip(&*thresholds).map(|(product, limit)| product - half >= *limit);
+                    for at in places(hits(reached)) {
+                        best[at].offer(products[at] - half, (first + row) as u32);
+                        thresholds[at] = best[at].threshold;
+                    }
+                }
+            }
+        },
+    );
+}
+
+/// Shows consecutive rows from `first` on to each query: `products` (queries × rows), less the rows' `halves`.
+pub(super) fn scan_rows(best: &mut [Best], products: &[i32], halves: &[i32], first: usize) {
+    vectorised(
+        #[inline(always)]
+        || {
+            for (best, products) in best.iter_mut().zip(products.chunks_exact(halves.len())) {
+                best.scan(products, halves, |j| (first + j) as u32);
+            }
+        },
+    );
+}
+
+/// Bits of those that are true, of at most [`CHUNK`]: seldom any, which is found without early exit, many at a time.
+#[inline(always)]
+fn hits(found: impl Iterator<Item = bool> + Clone) -> u32 {
+    if !found.clone().fold(false, |any, found| any | found) {
+        return 0;
+    }
+    found.enumerate().fold(0, |hits, (at, found)| hits | u32::from(found) << at)
+}
+
+/// The places of the bits that are set.
+#[inline(always)]
+fn places(mut bits: u32) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let at = bits.trailing_zeros() as usize;
+        bits &= bits.wrapping_sub(1);
+        (at < u32::BITS as usize).then_some(at)
+    })
 }
 
 /// The k nearest of every query, in order, query by query. Rows are measured in their own order, each for all queries that hold it: where many hold
@@ -234,21 +318,14 @@ pub(super) fn keep_nearest(found: &mut Vec<(f64, u32)>, k: usize) {
     found.sort_unstable_by(nearer);
 }
 
-/// Scores of `queries` (q × d) against `rows` (w × d), both scaled, into q × w.
+/// Products of `queries` (q × d) with `rows` (w × d), less `halves` where there are any, into q × w.
 pub(super) fn score(queries: &[f32], rows: &[f32], halves: Option<&[f32]>, d: usize, scores: &mut [f32], width: usize) {
     let height = scores.len() / width;
     let queries = MatRef::from_row_major_slice(queries, height, d);
     let rows = MatRef::from_row_major_slice(rows, width, d);
     let product = MatMut::from_row_major_slice_mut(&mut *scores, height, width);
     matmul(product, Accum::Replace, queries, rows.transpose(), 1.0, Par::Seq);
-    if let Some(halves) = halves {
-        subtract(scores, halves);
-    }
-}
-
-/// Takes |y|²/2 of each row of the database from the scores, query by query.
-pub(super) fn subtract(scores: &mut [f32], halves: &[f32]) {
-    for scores in scores.chunks_mut(halves.len()) {
-        scores.iter_mut().zip(halves).for_each(|(score, half)| *score -= half);
+    for scores in scores.chunks_mut(width) {
+        scores.iter_mut().zip(halves.unwrap_or_default()).for_each(|(score, half)| *score -= half);
     }
 }

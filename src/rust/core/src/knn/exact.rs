@@ -1,13 +1,13 @@
 //! Exact search by all pairs. In: queries (n × d), database (m × d). Out: the k nearest, as if every distance had been
-//! computed in `f64`. A tile of pairs at a time is scored by an `f32` matrix product; nothing of size n × m exists.
+//! computed in `f64`. A tile of pairs at a time is scored by a product of integers; nothing of size n × m exists.
 //!
 //! A tile serves both of its sides where both are wanted: two species that search each other, or one that searches itself,
 //! for which half of the tiles are enough. The result does not depend on the order in which tiles come by.
 
 use super::Neighbours;
-use super::candidates::{Best, Scaled, finish, score, subtract};
+use super::candidates::{Best, Scaled, finish, scan_columns, scan_rows};
 use super::points::Points;
-use crate::simd::vectorised;
+use crate::linalg::integers::Panels;
 use crate::{Context, Result};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -37,17 +37,21 @@ pub(super) fn search_block<'q>(
     k: usize,
     ctx: &Context,
 ) -> Result<Vec<(f64, u32)>> {
-    let (d, m) = (queries.dimension(), database.points.count());
-    let block = database.scale(queries, chosen);
-    let mut best: Vec<Best> = chosen.iter().map(|&query| Best::new(queries, query, database, k)).collect();
-    let mut scores = vec![0.0f32; chosen.len() * TILE.min(m)];
+    let m = database.points.count();
+    let (block, pairs) = (database.rounded(queries, chosen), database.pairs());
+    let panels = Panels::new(&block, pairs);
+    let of = |(at, &query): (usize, &usize)| {
+        let half = database.half(queries, query, &block[at * pairs..(at + 1) * pairs]);
+        Best::new((queries, query, half), database, k)
+    };
+    let mut best: Vec<Best> = chosen.iter().enumerate().map(of).collect();
+    let mut products = vec![0; chosen.len() * TILE.min(m)];
     for first in (0..m).step_by(TILE) {
         ctx.check()?;
-        let width = TILE.min(m - first);
-        let scores = &mut scores[..chosen.len() * width];
-        let rows = &database.rows[first * d..(first + width) * d];
-        score(&block, rows, database.halves.get(first..first + width), d, scores, width);
-        scan(&mut best, scores, first);
+        let rows = first..(first + TILE).min(m);
+        let products = &mut products[..chosen.len() * rows.len()];
+        panels.products(|i| database.row(first + i), products);
+        scan_columns(&mut best, products, &database.halves[rows], first);
     }
     Ok(finish(best))
 }
@@ -56,8 +60,9 @@ pub(super) fn search_block<'q>(
 pub(super) fn search_self(points: &Points, k: usize, ctx: &Context) -> Result<Neighbours> {
     let scaled = Scaled::new(points, points);
     let side = Side::new(&scaled, &scaled, k);
-    (0..side.best.len()).into_par_iter().try_for_each_init(Tile::default, |tile, i| {
-        (i..side.best.len()).try_for_each(|j| tile.score((&side, i), (&side, j), i != j, ctx))
+    (0..side.best.len()).into_par_iter().try_for_each_init(Vec::new, |products, i| {
+        let panels = side.panels(i);
+        (i..side.best.len()).try_for_each(|j| show((&side, i), &panels, (&side, j), i != j, products, ctx))
     })?;
     side.finish()
 }
@@ -73,9 +78,10 @@ pub(super) fn search_both(
     let of_left = of_right.alike(left);
     let sides = (Side::new(&of_left, &of_right, k.0), Side::new(&of_right, &of_left, k.1));
     let blocks = sides.1.best.len();
-    (0..sides.0.best.len()).into_par_iter().try_for_each_init(Tile::default, |tile, i| {
+    (0..sides.0.best.len()).into_par_iter().try_for_each_init(Vec::new, |products, i| {
+        let panels = sides.0.panels(i);
         // Each starts at another place, so that threads seldom wait for each other.
-        (0..blocks).try_for_each(|j| tile.score((&sides.0, i), (&sides.1, (i + j) % blocks), true, ctx))
+        (0..blocks).try_for_each(|j| show((&sides.0, i), &panels, (&sides.1, (i + j) % blocks), true, products, ctx))
     })?;
     Ok((sides.0.finish()?, sides.1.finish()?))
 }
@@ -91,7 +97,7 @@ impl<'q> Side<'q> {
     /// `scaled` searching in `database`.
     fn new(scaled: &'q Scaled<'q>, database: &Scaled<'q>, k: usize) -> Self {
         let rows: Vec<usize> = (0..scaled.points.count()).collect();
-        let of = |&row: &usize| Best::new(scaled.points, row, database, k);
+        let of = |&row: &usize| Best::new((scaled.points, row, scaled.halves[row]), database, k);
         let best = rows.chunks(BLOCK).map(|rows| Mutex::new(rows.iter().map(of).collect())).collect();
         Side { scaled, best, k }
     }
@@ -106,10 +112,10 @@ impl<'q> Side<'q> {
         block * BLOCK..((block + 1) * BLOCK).min(self.scaled.points.count())
     }
 
-    /// Scaled rows of a block, and their half squares under Euclid.
-    fn rows(&self, block: usize) -> (&[f32], Option<&[f32]>) {
-        let (rows, d) = (self.block(block), self.scaled.points.dimension());
-        (&self.scaled.rows[rows.start * d..rows.end * d], self.scaled.halves.get(rows))
+    /// The scaled rows of a block, side by side.
+    fn panels(&self, block: usize) -> Panels {
+        let (rows, pairs) = (self.block(block), self.scaled.pairs());
+        Panels::new(&self.scaled.rows[rows.start * pairs..rows.end * pairs], pairs)
     }
 
     fn finish(self) -> Result<Neighbours> {
@@ -121,65 +127,22 @@ impl<'q> Side<'q> {
     }
 }
 
-/// Scores of two blocks, and the same turned over.
-#[derive(Default)]
-struct Tile {
-    scores: Vec<f32>,
-    turned: Vec<f32>,
-}
-
-impl Tile {
-    /// Shows the rows of block `j` to those of block `i`, and the other way round where `both`.
-    fn score(&mut self, (a, i): (&Side, usize), (b, j): (&Side, usize), both: bool, ctx: &Context) -> Result<()> {
-        ctx.check()?;
-        let d = a.scaled.points.dimension();
-        let ((left, left_halves), (right, right_halves)) = (a.rows(i), b.rows(j));
-        let (height, width) = (a.block(i).len(), b.block(j).len());
-        self.scores.resize(height * width, 0.0);
-        score(left, right, None, d, &mut self.scores, width);
-        if both {
-            self.turned.resize(height * width, 0.0);
-            turn(&self.scores, &mut self.turned, width);
-            if let Some(halves) = left_halves {
-                subtract(&mut self.turned, halves);
-            }
-            scan(&mut b.best(j), &self.turned, i * BLOCK);
-        }
-        if let Some(halves) = right_halves {
-            subtract(&mut self.scores, halves);
-        }
-        scan(&mut a.best(i), &self.scores, j * BLOCK);
-        Ok(())
+/// Shows the rows of block `j` to those of block `i`, which lie in `panels`, and the other way round where `both`.
+fn show(
+    (a, i): (&Side, usize),
+    panels: &Panels,
+    (b, j): (&Side, usize),
+    both: bool,
+    products: &mut Vec<i32>,
+    ctx: &Context,
+) -> Result<()> {
+    ctx.check()?;
+    let (left, right) = (a.block(i), b.block(j));
+    products.resize(left.len() * right.len(), 0);
+    panels.products(|row| b.scaled.row(right.start + row), products);
+    if both {
+        scan_rows(&mut b.best(j), products, &a.scaled.halves[left.clone()], left.start);
     }
-}
-
-/// Shows the scores of consecutive rows from `first` on to each query.
-fn scan(best: &mut [Best], scores: &[f32], first: usize) {
-    let width = scores.len() / best.len().max(1);
-    if width == 0 {
-        return;
-    }
-    vectorised(
-        #[inline(always)]
-        || {
-            for (best, scores) in best.iter_mut().zip(scores.chunks_exact(width)) {
-                best.scan(scores, |j| (first + j) as u32);
-            }
-        },
-    );
-}
-
-/// The transpose of a matrix with `width` columns, in squares that fit a few cache lines.
-fn turn(from: &[f32], to: &mut [f32], width: usize) {
-    const SQUARE: usize = 16;
-    let height = from.len() / width;
-    for i in (0..height).step_by(SQUARE) {
-        for j in (0..width).step_by(SQUARE) {
-            for column in j..width.min(j + SQUARE) {
-                for row in i..height.min(i + SQUARE) {
-                    to[column * height + row] = from[row * width + column];
-                }
-            }
-        }
-    }
+    scan_columns(&mut a.best(i), products, &b.scaled.halves[right.clone()], right.start);
+    Ok(())
 }

@@ -72,14 +72,14 @@ fn check(options: &KnnOptions) -> Result<()> {
 }
 
 fn build<'a>(database: &Scaled, options: &KnnOptions, ctx: &Context) -> Result<Hnsw<'a, f32, Scored>> {
-    let (m, d) = (database.points.count(), database.points.dimension());
-    let distance = Scored(database.points.metric());
-    let graph = Hnsw::new(options.hnsw_m, m, LAYERS, options.hnsw_ef_construction, distance);
-    for i in 0..m {
-        if i % BLOCK == 0 {
-            ctx.check()?;
-        }
-        graph.insert((&database.rows[i * d..(i + 1) * d], i));
+    let (points, d) = (database.points, database.points.dimension());
+    let distance = Scored(points.metric());
+    let graph = Hnsw::new(options.hnsw_m, points.count(), LAYERS, options.hnsw_ef_construction, distance);
+    let all: Vec<usize> = (0..points.count()).collect();
+    for chosen in all.chunks(BLOCK) {
+        ctx.check()?;
+        let rows = database.scale(points, chosen);
+        rows.chunks(d).zip(chosen).for_each(|(row, &i)| graph.insert((row, i)));
     }
     Ok(graph)
 }

@@ -9,6 +9,7 @@ use super::candidates::{Best, Scaled, finish, score};
 use super::points::Points;
 use super::principal;
 use super::{KnnOptions, Metric, Neighbours, is_same};
+use crate::linalg::integers::{self, Panels};
 use crate::simd::vectorised;
 use crate::{Context, Error, Result};
 use ndarray::ArrayView2;
@@ -29,8 +30,12 @@ const STREAM: u64 = 0x6976_6600;
 
 /// The database in lists.
 struct Lists<'a> {
-    /// Scaled rows in the order of the lists.
+    /// How rows are scaled.
     database: Scaled<'a>,
+    /// The rows of each list.
+    panels: Vec<Panels>,
+    /// Half the square of the row at each place, as in [`Scaled::half`].
+    halves: Vec<i32>,
     /// Row of the database at each place.
     order: Vec<u32>,
     /// First place of each list, and the number of rows.
@@ -176,7 +181,7 @@ impl<'a> Lists<'a> {
     /// What each list promises to `block` (rows × width): under an angle the mean similarity. Ranked by the distance to the centroid,
     /// more lists are needed to find as much (docs/numerics.md): queries from elsewhere are far from all of them.
     fn promise(&self, block: &[f32]) -> Vec<f32> {
-        let euclidean = !self.database.halves.is_empty();
+        let euclidean = self.database.points.metric() == Metric::Euclidean;
         self.centroids.score(block, euclidean, self.database.width())
     }
 
@@ -204,8 +209,16 @@ impl<'a> Lists<'a> {
         (0..count).for_each(|i| offsets[i + 1] += offsets[i]);
         let mut order: Vec<u32> = (0..m as u32).collect();
         order.sort_by_key(|&i| list[i as usize]);
-        let database = scaled.filled(|place| order[place] as usize);
-        Ok(Lists { database, order, offsets, centroids })
+        let pairs = scaled.pairs();
+        let of_list = |list: usize| -> (Panels, Vec<i32>) {
+            let chosen: Vec<usize> = order[offsets[list]..offsets[list + 1]].iter().map(|&i| i as usize).collect();
+            let rows = scaled.rounded(database, &chosen);
+            let halves = chosen.iter().zip(rows.chunks(pairs)).map(|(&i, row)| scaled.half(database, i, row));
+            (Panels::new(&rows, pairs), halves.collect())
+        };
+        let (panels, halves): (Vec<Panels>, Vec<Vec<i32>>) = (0..count).into_par_iter().map(of_list).unzip();
+        let halves = halves.concat();
+        Ok(Lists { database: scaled, panels, halves, order, offsets, centroids })
     }
 
     /// The `k` nearest of each of the `chosen` queries, query by query.
@@ -220,29 +233,33 @@ impl<'a> Lists<'a> {
     where
         'a: 'q,
     {
-        let d = self.database.width();
+        let (width, pairs) = (self.database.width(), self.database.pairs());
         let block = self.database.scale(queries, chosen);
-        let mut best: Vec<Best> = chosen.iter().map(|&i| Best::new(queries, i, &self.database, k)).collect();
+        let rounded = integers::rounded(&block, width);
+        let row = |at: usize| &rounded[at * pairs..(at + 1) * pairs];
+        let of = |(at, &i): (usize, &usize)| {
+            Best::new((queries, i, self.database.half(queries, i, row(at))), &self.database, k)
+        };
+        let mut best: Vec<Best> = chosen.iter().enumerate().map(of).collect();
         // Which of the queries go through which list.
         let mut visitors = vec![Vec::new(); self.centroids.count()];
         for (at, scores) in self.promise(&block).chunks(self.centroids.count()).enumerate() {
             self.probed(scores, k, probes).into_iter().for_each(|list| visitors[list].push(at));
         }
+        let mut products = Vec::new();
         for (list, visitors) in visitors.iter().enumerate() {
             let range = self.offsets[list]..self.offsets[list + 1];
             if visitors.is_empty() || range.is_empty() {
                 continue;
             }
             ctx.check()?;
-            let visiting: Vec<f32> = visitors.iter().flat_map(|&at| &block[at * d..(at + 1) * d]).copied().collect();
-            let mut scores = vec![0.0; visitors.len() * range.len()];
-            let rows = &self.database.rows[range.start * d..range.end * d];
-            score(&visiting, rows, self.database.halves.get(range.clone()), d, &mut scores, range.len());
+            products.resize(visitors.len() * range.len(), 0);
+            self.panels[list].products(|i| row(visitors[i]), &mut products);
             vectorised(
                 #[inline(always)]
                 || {
-                    for (&at, scores) in visitors.iter().zip(scores.chunks(range.len())) {
-                        best[at].scan(scores, |j| self.order[range.start + j]);
+                    for (&at, products) in visitors.iter().zip(products.chunks(range.len())) {
+                        best[at].scan(products, &self.halves[range.clone()], |j| self.order[range.start + j]);
                     }
                 },
             );

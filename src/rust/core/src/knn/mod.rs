@@ -10,7 +10,7 @@ mod principal;
 
 use crate::backend::{Backend, Cpu};
 use crate::{Context, Error, Result};
-pub(crate) use candidates::{HELD, slack};
+pub(crate) use candidates::HELD;
 pub(crate) use ivf::{DIRECTIONS, LISTS, Plan, plan};
 use ndarray::ArrayView2;
 use points::Points;

@@ -96,6 +96,17 @@ impl<'a> Points<'a> {
         self.row(i).iter().zip(centre).map(|(&x, c)| (f64::from(x) - c).powi(2)).sum()
     }
 
+    /// Square of row `i` as [`Points::write_scaled`] scales it. A zero vector counts as a unit vector of a direction of its own, whose
+    /// similarity with everything is 0.
+    pub(super) fn scaled_square(&self, i: usize, centre: &[f64], scale: f64) -> f64 {
+        if self.metric == Metric::Euclidean { scale.powi(2) * self.square_from(i, centre) } else { 1.0 }
+    }
+
+    /// Whether an angle with row `i` is meant, and there is none.
+    pub(super) fn is_without_angle(&self, i: usize) -> bool {
+        self.metric != Metric::Euclidean && self.squares[i] == 0.0
+    }
+
     /// The largest of these over all rows.
     pub(super) fn largest_square(&self, centre: &[f64]) -> f64 {
         let of = |i| self.square_from(i, centre);
@@ -115,6 +126,7 @@ impl<'a> Points<'a> {
     }
 
     /// Writes row `i` as a unit vector (zero vectors stay zero), or under Euclid as (row − `centre`) · `scale`.
+    #[inline(always)]
     pub(super) fn write_scaled(&self, i: usize, centre: &[f64], scale: f64, out: &mut [f32]) {
         let row = self.row(i);
         if self.metric == Metric::Euclidean {
@@ -134,6 +146,9 @@ impl<'a> Points<'a> {
 /// Σ (x − a)(y − b) in `f64`, in eight lanes whose order is fixed.
 #[inline(always)]
 pub(crate) fn dot(x: &[f32], a: f64, y: &[f32], b: f64) -> f64 {
+    if a == 0.0 && b == 0.0 {
+        return lanes(x, y, |x, y| f64::from(x) * f64::from(y));
+    }
     lanes(x, y, |x, y| (f64::from(x) - a) * (f64::from(y) - b))
 }
 

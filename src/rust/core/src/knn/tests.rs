@@ -104,6 +104,43 @@ fn exact_search_survives_ties_far_offsets_and_outliers() {
     }
 }
 
+/// Copies that differ by less than a unit of the rounded rows, far from the others and in no order.
+#[test]
+fn exact_search_tells_rows_apart_that_are_alike_once_rounded() {
+    let ctx = Context::default();
+    let mut database = clustered(900, 40, 3, 31);
+    for i in 0..300 {
+        let mut twin = database.row(600).to_owned();
+        twin[i % 40] += 2e-6 * Rng::keyed(32, i as u64, 0).normal() as f32;
+        database.row_mut(i).assign(&twin);
+    }
+    let queries = database.slice(s![250..650;8, ..]).to_owned();
+    for metric in METRICS {
+        let found = search(queries.view(), database.view(), 25, metric, &exact(), &ctx).unwrap();
+        assert_nearest(&found, &queries, &database, metric);
+        let (forward, back) = search_both(database.view(), queries.view(), (5, 25), metric, &exact(), &ctx).unwrap();
+        assert_nearest(&forward, &database, &queries, metric);
+        assert_nearest(&back, &queries, &database, metric);
+    }
+}
+
+#[test]
+fn exact_search_of_many_coordinates_and_of_points_far_from_each_other() {
+    let ctx = Context::default();
+    let (queries, mut database) = (clustered(30, 3001, 4, 33), clustered(500, 3001, 4, 33));
+    for metric in METRICS {
+        let found = search(queries.view(), database.view(), 10, metric, &exact(), &ctx).unwrap();
+        assert_nearest(&found, &queries, &database, metric);
+    }
+    // All but a few lie together, as seen from the centre between them.
+    database.slice_mut(s![..3, ..]).mapv_inplace(|x| x + 1e4);
+    let queries = database.slice(s![..20, ..]).to_owned();
+    for metric in METRICS {
+        let found = search(queries.view(), database.view(), 10, metric, &exact(), &ctx).unwrap();
+        assert_nearest(&found, &queries, &database, metric);
+    }
+}
+
 #[test]
 fn a_cell_is_its_own_first_neighbour() {
     let mut points = clustered(300, 5, 1, 3);

@@ -4,6 +4,7 @@
 pub mod eigen;
 pub mod gemm;
 mod gram;
+pub(crate) mod integers;
 pub mod lanczos;
 pub mod operator;
 pub mod pca;

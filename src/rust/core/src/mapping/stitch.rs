@@ -4,6 +4,7 @@
 use super::cross_knn::{CENTRE, FLOOR};
 use super::projection::tanh_scale;
 use crate::knn::{Neighbours, dot};
+use crate::linalg::integers::units;
 use crate::simd::vectorised;
 use crate::sparse::{Graph, graph_from_rows, row};
 use ndarray::Array2;
@@ -21,9 +22,6 @@ const SLOPE: f32 = 10.0 * (1.0 - CENTRE) as f32;
 const NEAR: f32 = 3e-6;
 /// Squares of weights that differ by more are no ties.
 const MARGIN: f64 = 10.0 / TIE;
-/// Units of 1 in rounded coordinates.
-const UNITS: f64 = 32767.0;
-
 /// Latent coordinates (one row per cell of all species) with each cell's mean and inverse deviation over the components.
 pub struct Coordinates<'a> {
     /// Coordinates row by row, `width` a cell.
@@ -32,8 +30,10 @@ pub struct Coordinates<'a> {
     mean: Vec<f64>,
     /// 1 / √Σ(x − mean)²; 0 for a constant row.
     inverse: Vec<f64>,
-    /// (x − mean) · inverse in units of 1 / 32767, rounded.
+    /// (x − mean) · inverse in whole [`units`].
     rounded: Vec<i16>,
+    /// 1 / units².
+    square_unit: f32,
 }
 
 impl<'a> Coordinates<'a> {
@@ -51,10 +51,11 @@ impl<'a> Coordinates<'a> {
         let mut rounded = vec![0; rows.len()];
         let cells = rounded.par_chunks_mut(width.max(1)).zip(rows.par_chunks(width.max(1))).zip(&mean).zip(&inverse);
         cells.for_each(|(((rounded, x), mean), inverse)| {
-            let unit = inverse * UNITS;
+            let unit = inverse * units(width);
             rounded.iter_mut().zip(x).for_each(|(r, &x)| *r = ((f64::from(x) - mean) * unit).round_ties_even() as i16);
         });
-        Coordinates { latent: rows, width, mean, inverse, rounded }
+        let square_unit = (1.0 / units(width).powi(2)) as f32;
+        Coordinates { latent: rows, width, mean, inverse, rounded, square_unit }
     }
 
     fn row(&self, cell: usize) -> &[f32] {
@@ -74,14 +75,14 @@ impl<'a> Coordinates<'a> {
     #[inline(always)]
     pub(super) fn near_correlation(&self, i: usize, j: usize) -> f32 {
         let products = self.rounded(i).iter().zip(self.rounded(j)).map(|(&x, &y)| i32::from(x) * i32::from(y));
-        // |x||y| stays below 2³⁰ and what rounding adds: no sum wraps, and additions that may wrap can be reordered.
-        products.fold(0i32, |sum, product| sum.wrapping_add(product)) as f32 * (1.0 / (UNITS * UNITS)) as f32
+        // No sum wraps (`units`), and additions that might can be reordered.
+        products.fold(0i32, |sum, product| sum.wrapping_add(product)) as f32 * self.square_unit
     }
 
     /// Largest error of [`Coordinates::near_correlation`]: d coordinates, each off by half a unit, put a row of length 1 off by
     /// e = √d / 2 units, and a product of two such rows by 2 e + e²; and the result is a number of single precision.
     fn error(&self) -> f64 {
-        let e = 0.5 * (self.width as f64).sqrt() / UNITS;
+        let e = 0.5 * (self.width as f64).sqrt() / units(self.width);
         2.0 * e + e * e + f64::from(f32::EPSILON)
     }
 

@@ -6,6 +6,7 @@ use super::{AtlasSize, Settings};
 use crate::context::MAPPED_SHARE;
 use crate::knn::{DIRECTIONS, HELD, KnnOptions, LISTS, Method};
 use crate::linalg::eigen::are_few;
+use crate::linalg::integers::LANES;
 use crate::linalg::lanczos;
 use crate::linalg::pca::{PcaSolver, exact_limit};
 use crate::linalg::randomized_svd::basis;
@@ -35,10 +36,10 @@ const IN_WORDS: f64 = 0.75;
 /// Share of the memory budget that sections of neighbourhoods take: half of its entries, which are counted as 32 bytes each, have a
 /// partner (20 bytes), beside which words are few.
 const SECTIONS: f64 = 0.3125;
-/// Bytes of a number in single and in double precision, of a rounded one, and of an index.
+/// Bytes of a number in single and in double precision, of a coordinate in whole units, and of an index.
 const SINGLE: f64 = 4.0;
 const DOUBLE: f64 = 8.0;
-const ROUNDED: f64 = 2.0;
+const UNITS: f64 = 2.0;
 const INDEX: f64 = 4.0;
 /// Bytes of a (column, weight) pair in a row under construction, of such a row itself, and of an edge of a finished graph.
 const PAIR: f64 = 16.0;
@@ -204,12 +205,13 @@ fn knn(n: f64, m: f64, d: f64, (k, back): (f64, f64), options: &KnnOptions, thre
     };
     let found = |cells: f64, k: f64| cells * k * (PAIR + EDGE);
     if exact {
-        let tiles = threads as f64 * 2.0 * TILE * TILE * SINGLE;
+        // Products, and the rows of one side once more.
+        let tiles = threads as f64 * TILE * (TILE * SINGLE + d * UNITS);
         // Candidates with their scores are held until all tiles have been seen.
         let candidates = |cells: f64, k: f64| cells * (128.0 + 8.0 * (2.0 * k + 64.0));
         let (rows, scored) = if back > 0.0 { (n + m, 2.0 * n * m * d) } else { (m, n * m * d) };
         let queries = if back > 0.0 { candidates(m, back) + found(m, back) } else { 0.0 };
-        let bytes = rows * d * SINGLE + tiles + candidates(n, k) + found(n, k) + queries;
+        let bytes = rows * (d * UNITS + SINGLE) + tiles + candidates(n, k) + found(n, k) + queries;
         let work = Work { single: scored, ..Work::default() };
         return Need { bytes, work, factor: factor::NEIGHBOURS };
     }
@@ -220,7 +222,10 @@ fn knn(n: f64, m: f64, d: f64, (k, back): (f64, f64), options: &KnnOptions, thre
         let pairs = n * (m * (probes / lists).min(1.0) + 3.0 * lists) + 10.0 * 32.0 * lists * lists;
         Work { single: 2.0 * pairs * width, moved: n * held * d * SINGLE, ..Work::default() }
     };
-    let bytes = m.max(n) * width * SINGLE + found(n.max(m), k) + found(m, back) + ROW * n.max(m);
+    // The last panel of a list is half empty.
+    let largest = n.max(m);
+    let rows = (largest + LISTS * largest.sqrt() * LANES as f64 / 2.0) * width * UNITS;
+    let bytes = rows + found(largest, k) + found(m, back) + (ROW + SINGLE) * largest;
     let work = if back > 0.0 { one_way(n, m).plus(one_way(m, n)) } else { one_way(n, m) };
     Need { bytes, work, factor: factor::NEIGHBOURS }
 }
@@ -383,7 +388,7 @@ fn mutual(ledger: &mut Ledger, joint: &Joint, settings: &Settings, pass: usize) 
     let sections = if all > held_neighbourhoods(joint, settings) { SECTIONS * settings.memory as f64 } else { 0.0 };
     let making = blocks * largest / joint.cells.max(1.0) + scratch + rows + sections;
     let correlations = settings.mapping.scale_edges_by_corr;
-    let coordinates = if correlations { joint.cells * (2.0 * DOUBLE + ROUNDED * joint.width) } else { 0.0 };
+    let coordinates = if correlations { joint.cells * (2.0 * DOUBLE + UNITS * joint.width) } else { 0.0 };
     let working = blocks + coordinates + making.max(stitching);
     let correlated = if correlations { 2.0 * candidates * joint.width } else { 0.0 };
     let work = Work { single: correlated, moved: candidates * joint.k * PAIR, ..Work::default() };

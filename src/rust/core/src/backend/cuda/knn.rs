@@ -8,7 +8,7 @@
 
 use super::gpu::{Buffer, Gpu, KNN, launch};
 use super::projection::Latent;
-use crate::knn::{KnnOptions, Method, Metric, Neighbours, Plan, check_sizes, choose, plan, slack};
+use crate::knn::{KnnOptions, Method, Metric, Neighbours, Plan, check_sizes, choose, plan};
 use crate::{Context, Error, Result};
 use cudarc::driver::CudaView;
 use ndarray::{ArrayView2, s};
@@ -33,6 +33,14 @@ pub(super) fn why_not(k: usize, m: usize, options: &KnnOptions) -> Option<String
         _ if k <= m && k + MARGIN > LONGEST => Some(format!("{k} neighbours do not fit the lists of the GPU")),
         _ => None,
     }
+}
+
+/// More than twice what a score of two rows of `dimension` coordinates, no longer than 1, can be off by: γ_d = d·u / (1 − d·u),
+/// u = 2⁻²⁴ (Higham 2002, section 3.1), plus the rounding of the scaled coordinates, of |y|²/2 and of the sums with it.
+fn slack(dimension: usize) -> f32 {
+    let rounding = f64::from(f32::EPSILON) / 2.0;
+    let terms = (dimension + 16) as f64 * rounding;
+    (2.5 * terms / (1.0 - terms).max(0.5)) as f32
 }
 
 /// Coordinates of a scaled row.

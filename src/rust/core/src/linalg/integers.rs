@@ -1,0 +1,278 @@
+//! Products of rows of 16-bit integers. In: rows of `f32` coordinates, none longer than 1, rounded to whole [`units`]; some of
+//! them in panels, which stay while the others go by. Out: Σ x y of all pairs in units², exact in `i32`, hence the same on
+//! every machine.
+//!
+//! A processor multiplies twice as many of these as of `f32`. Its widest instructions are chosen at run time: AVX-512 VNNI, else
+//! AVX2, else what the compiler makes of plain Rust.
+
+use crate::simd::vectorised;
+use std::array::from_fn;
+
+/// Two coordinates side by side; an instruction multiplies them with two others and adds both products.
+pub(crate) type Pair = [i16; 2];
+
+/// Rows of a panel.
+pub(crate) const LANES: usize = 32;
+/// Rows that go by a panel together.
+const ROWS: usize = 8;
+
+/// Sums of a panel with rows that go by.
+type Sums = [[i32; LANES]; ROWS];
+/// Two coordinates of each row of a panel.
+type Columns = [i16; 2 * LANES];
+
+/// What a coordinate of 1 is rounded to, for rows of `dimension` coordinates.
+///
+/// The sum of any of the products of two rows is at most the product of their lengths (Cauchy-Schwarz), and a row no longer than 1
+/// is at most units + √d / 2 long once it is rounded: for d ≤ 2²⁴ the sum stays below 1.2 · 2³⁰. For more coordinates: one that is
+/// not rounded to 0 has at most doubled, so that the sum is at most 4 units² = 2³⁰.
+pub(crate) fn units(dimension: usize) -> f64 {
+    if dimension <= 1 << 24 { 32_767.0 } else { 16_384.0 }
+}
+
+/// Pairs of a row of `dimension` coordinates; the last one may hold a 0 in place of a coordinate.
+pub(crate) fn pairs(dimension: usize) -> usize {
+    dimension.div_ceil(2)
+}
+
+/// `rows` (n × dimension) in units, n × pairs.
+pub(crate) fn rounded(rows: &[f32], dimension: usize) -> Vec<Pair> {
+    let (units, pairs) = (units(dimension) as f32, pairs(dimension));
+    let mut out = vec![[0; 2]; rows.len().checked_div(dimension).unwrap_or(0) * pairs];
+    vectorised(
+        #[inline(always)]
+        || {
+            for (row, out) in rows.chunks(dimension.max(1)).zip(out.chunks_mut(pairs.max(1))) {
+                for (x, out) in row.iter().zip(out.as_flattened_mut()) {
+                    *out = (x * units).round_ties_even().clamp(-units, units) as i16;
+                }
+            }
+        },
+    );
+    out
+}
+
+/// Σ x² of a rounded row.
+pub(crate) fn square(row: &[Pair]) -> i32 {
+    row.as_flattened().iter().map(|&x| i32::from(x).pow(2)).sum()
+}
+
+/// Rows side by side: of each panel of [`LANES`] rows the first pairs of all, then the second ones, and so on. What is missing in
+/// the last panel is 0.
+pub(crate) struct Panels {
+    count: usize,
+    pairs: usize,
+    columns: Vec<Columns>,
+}
+
+impl Panels {
+    /// `rows` (n × pairs).
+    pub(crate) fn new(rows: &[Pair], pairs: usize) -> Self {
+        let count = rows.len().checked_div(pairs).unwrap_or(0);
+        let mut columns = vec![[0; 2 * LANES]; count.div_ceil(LANES) * pairs];
+        for (columns, rows) in columns.chunks_mut(pairs.max(1)).zip(rows.chunks(LANES * pairs.max(1))) {
+            for (lane, row) in rows.chunks(pairs).enumerate() {
+                for (columns, pair) in columns.iter_mut().zip(row) {
+                    columns[2 * lane..2 * lane + 2].copy_from_slice(pair);
+                }
+            }
+        }
+        Panels { count, pairs, columns }
+    }
+
+    /// Writes the products of `row(0)`, `row(1)`, … with every row of the panels into `out` (rows × count).
+    pub(crate) fn products<'r>(&self, row: impl Fn(usize) -> &'r [Pair], out: &mut [i32]) {
+        self.products_by(Path::all().next().unwrap_or(Path::Portable), row, out);
+    }
+
+    fn products_by<'r>(&self, path: Path, row: impl Fn(usize) -> &'r [Pair], out: &mut [i32]) {
+        if self.count == 0 {
+            return;
+        }
+        for (group, out) in out.chunks_mut(ROWS * self.count).enumerate() {
+            // Where fewer are left, the last one goes by several times.
+            let last = out.len() / self.count - 1;
+            let rows: [&[Pair]; ROWS] = from_fn(|i| &row(ROWS * group + i.min(last))[..self.pairs]);
+            for first in (0..self.count).step_by(LANES) {
+                let panel = first / LANES * self.pairs;
+                let sums = path.multiply(rows, &self.columns[panel..panel + self.pairs]);
+                let lanes = LANES.min(self.count - first);
+                for (out, sums) in out.chunks_exact_mut(self.count).zip(&sums) {
+                    out[first..first + lanes].copy_from_slice(&sums[..lanes]);
+                }
+            }
+        }
+    }
+}
+
+/// How sums are computed. Made by [`Path::all`] alone: the machine has what a path needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Path {
+    #[cfg(target_arch = "x86_64")]
+    Vnni,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    Portable,
+}
+
+impl Path {
+    /// All that work on this machine, the fastest first.
+    fn all() -> impl Iterator<Item = Path> {
+        #[cfg(target_arch = "x86_64")]
+        let wide = [(x86::has_vnni(), Path::Vnni), (is_x86_feature_detected!("avx2"), Path::Avx2)];
+        #[cfg(not(target_arch = "x86_64"))]
+        let wide = [];
+        wide.into_iter().filter_map(|(works, path)| works.then_some(path)).chain([Path::Portable])
+    }
+
+    fn multiply(self, rows: [&[Pair]; ROWS], panel: &[Columns]) -> Sums {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the machine has these instructions (`Path::all`).
+            Path::Vnni => unsafe { x86::vnni(rows, panel) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Path::Avx2 => unsafe { x86::avx2(rows, panel) },
+            Path::Portable => portable(rows, panel),
+        }
+    }
+}
+
+fn portable(rows: [&[Pair]; ROWS], panel: &[Columns]) -> Sums {
+    rows.map(|row| {
+        let mut sums = [0; LANES];
+        for (&[x, y], columns) in row.iter().zip(panel) {
+            for (sum, column) in sums.iter_mut().zip(columns.as_chunks::<2>().0) {
+                *sum += i32::from(x) * i32::from(column[0]) + i32::from(y) * i32::from(column[1]);
+            }
+        }
+        sums
+    })
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::{Columns, Pair, ROWS, Sums};
+    use bytemuck::must_cast;
+    use std::arch::x86_64::*;
+
+    pub(super) fn has_vnni() -> bool {
+        is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vnni")
+    }
+
+    /// The sums of all rows stay in registers.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    pub(super) fn vnni(rows: [&[Pair]; ROWS], panel: &[Columns]) -> Sums {
+        let rows = rows.map(|row| &row[..panel.len()]);
+        let mut sums = [[_mm512_setzero_si512(); 2]; ROWS];
+        for (at, &columns) in panel.iter().enumerate() {
+            let columns: [__m512i; 2] = must_cast(columns);
+            for (sums, row) in sums.iter_mut().zip(rows) {
+                let pair = _mm512_set1_epi32(must_cast(row[at]));
+                for (sum, columns) in sums.iter_mut().zip(columns) {
+                    *sum = _mm512_dpwssd_epi32(*sum, pair, columns);
+                }
+            }
+        }
+        must_cast(sums)
+    }
+
+    /// With half as many registers, half as wide, it takes a quarter of the panel's sums at a time.
+    #[target_feature(enable = "avx2")]
+    pub(super) fn avx2(rows: [&[Pair]; ROWS], panel: &[Columns]) -> Sums {
+        const FEW: usize = ROWS / 2;
+        let mut out: [[[__m256i; 2]; 2]; ROWS] = [[[_mm256_setzero_si256(); 2]; 2]; ROWS];
+        for (rows, out) in rows.chunks_exact(FEW).zip(out.chunks_exact_mut(FEW)) {
+            for half in 0..2 {
+                let mut sums = [[_mm256_setzero_si256(); 2]; FEW];
+                let rows: [&[Pair]; FEW] = std::array::from_fn(|i| &rows[i][..panel.len()]);
+                for (at, &columns) in panel.iter().enumerate() {
+                    let columns: [[__m256i; 2]; 2] = must_cast(columns);
+                    for (sums, row) in sums.iter_mut().zip(rows) {
+                        let pair = _mm256_set1_epi32(must_cast(row[at]));
+                        for (sum, columns) in sums.iter_mut().zip(columns[half]) {
+                            *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(pair, columns));
+                        }
+                    }
+                }
+                for (out, sums) in out.iter_mut().zip(sums) {
+                    out[half] = sums;
+                }
+            }
+        }
+        must_cast(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Rng;
+
+    /// n rows of length 1.
+    fn unit(n: usize, d: usize, seed: u64) -> Vec<f32> {
+        let row = |i: usize| {
+            let x: Vec<f64> = (0..d).map(|j| Rng::keyed(seed, i as u64, j as u64).normal()).collect();
+            let length = x.iter().map(|x| x * x).sum::<f64>().sqrt();
+            x.into_iter().map(move |x| (x / length) as f32)
+        };
+        (0..n).flat_map(row).collect()
+    }
+
+    /// All paths against sums in `i64`.
+    fn assert_exact(x: &[f32], y: &[f32], d: usize) {
+        let (x, y, pairs) = (rounded(x, d), rounded(y, d), pairs(d));
+        let row = |i: usize| &y[i * pairs..(i + 1) * pairs];
+        let product = |x: &[Pair], y: &[Pair]| -> i64 {
+            x.as_flattened().iter().zip(y.as_flattened()).map(|(&x, &y)| i64::from(x) * i64::from(y)).sum()
+        };
+        let expected: Vec<i64> = y.chunks(pairs).flat_map(|y| x.chunks(pairs).map(|x| product(x, y))).collect();
+        for path in Path::all() {
+            let mut out = vec![-1; expected.len()];
+            Panels::new(&x, pairs).products_by(path, row, &mut out);
+            assert!(out.iter().map(|&x| i64::from(x)).eq(expected.iter().copied()), "{path:?}, {d} coordinates");
+        }
+        let squares: Vec<i64> = x.chunks(pairs).map(|x| i64::from(square(x))).collect();
+        assert!(squares.into_iter().eq(x.chunks(pairs).map(|x| product(x, x))));
+    }
+
+    #[test]
+    fn every_path_multiplies_exactly() {
+        for (n, m, d) in [(1, 1, 1), (33, 9, 2), (31, 8, 3), (32, 7, 16), (65, 17, 101), (3, 1, 600)] {
+            assert_exact(&unit(n, d, 1), &unit(m, d, 2), d);
+        }
+        assert_exact(&unit(5, 7, 1), &[], 7);
+        assert_exact(&[], &unit(5, 7, 1), 7);
+    }
+
+    /// Rows as long as they may be.
+    #[test]
+    fn the_largest_sums_fit() {
+        for d in [1, 2, 1000] {
+            let one = (0..d).map(|i| if i == d / 2 { -1.0 } else { 0.0 });
+            let same = std::iter::repeat_n(-1.0 / (d as f32).sqrt(), d);
+            let rows: Vec<f32> = one.chain(same.clone()).chain(same.map(|x| -x)).collect();
+            assert_exact(&rows, &rows, d);
+        }
+        // Every coordinate is rounded up by nearly half a unit: the sum is larger than that of rows of length 1.
+        let d = 1 << 20;
+        let rows = vec![(31.51 / units(d)) as f32; d];
+        assert!(rounded(&rows, d).as_flattened().iter().all(|&x| x == 32));
+        assert_exact(&rows, &rows, d);
+    }
+
+    #[test]
+    fn coordinates_beyond_one_are_cut() {
+        assert_eq!(rounded(&[1.5, -1.5, 0.5 / 32_767.0], 3), [[32_767, -32_767], [0, 0]]);
+    }
+
+    #[test]
+    fn rows_of_any_length_have_units() {
+        for d in [0, 1, 1 << 24] {
+            assert!((units(d) + 0.5 * (d as f64).sqrt()).powi(2) < 1.2 * f64::from(1u32 << 30));
+        }
+        assert!(4.0 * units((1 << 24) + 1).powi(2) <= f64::from(1u32 << 30));
+    }
+}

@@ -2,8 +2,10 @@
 //! `dgCMatrix` of counts are the rows of the engine's cells × genes matrix: it is read in place.
 
 use crate::error::{interface, wrong};
+use crate::job::pool;
 use extendr_api::prelude::*;
 use ndarray::{Array2, ArrayView2};
+use rayon::prelude::*;
 use samap_core::analysis::UNLABELLED;
 use samap_core::knn::Neighbours;
 use samap_core::sparse::{Expression, Graph};
@@ -187,19 +189,53 @@ pub fn graph_from_r(argument: &str, object: &Robj) -> Result<Graph> {
     Ok(Graph::new((rows, columns), pointers, indices, values))
 }
 
+/// The columns of a `dgCMatrix`, not yet R's.
+pub struct Columns {
+    dim: [usize; 2],
+    pointers: Vec<i32>,
+    rows: Vec<i32>,
+    values: Vec<f64>,
+}
+
+impl Columns {
+    /// Those of a graph (row = source).
+    ///
+    /// # Errors
+    /// [`CoreError::Argument`] with more entries than a `dgCMatrix` holds.
+    pub fn of(graph: &Graph) -> Result<Self> {
+        if graph.nnz() > i32::MAX as usize {
+            let found = format!("has {} entries", graph.nnz());
+            return Err(CoreError::argument(
+                "graph",
+                found,
+                "A dgCMatrix holds at most 2^31 - 1: map fewer cells at once.",
+            ));
+        }
+        let (pointers, rows, values) = graph.to_csc().into_raw_storage();
+        Ok(Columns::new([graph.rows(), graph.cols()], &pointers, rows, values))
+    }
+
+    /// Of at most 2^31 - 1 entries.
+    fn new(dim: [usize; 2], pointers: &[usize], rows: Vec<u32>, values: Vec<f64>) -> Self {
+        let pointers = pointers.iter().map(|&p| p as i32).collect();
+        let rows = rows.into_iter().map(|i| i as i32).collect();
+        Columns { dim, pointers, rows, values }
+    }
+
+    /// The `dgCMatrix`, without dimnames.
+    pub fn into_r(self) -> Result<Robj> {
+        let mut matrix = S4::new("dgCMatrix").map_err(interface)?;
+        matrix.set_slot("i", self.rows).map_err(interface)?;
+        matrix.set_slot("p", self.pointers).map_err(interface)?;
+        matrix.set_slot("x", self.values).map_err(interface)?;
+        matrix.set_slot("Dim", self.dim.map(|n| n as i32).to_vec()).map_err(interface)?;
+        Ok(matrix.into())
+    }
+}
+
 /// A graph as a `dgCMatrix` (row = source) without dimnames.
 pub fn graph_to_r(graph: &Graph) -> Result<Robj> {
-    if graph.nnz() > i32::MAX as usize {
-        let found = format!("has {} entries", graph.nnz());
-        return Err(CoreError::argument(
-            "graph",
-            found,
-            "A dgCMatrix holds at most 2^31 - 1: map fewer cells at once.",
-        ));
-    }
-    let csc = graph.to_csc();
-    let (pointers, rows, values) = csc.into_raw_storage();
-    columns_to_r([graph.rows(), graph.cols()], pointers, rows, values)
+    Columns::of(graph)?.into_r()
 }
 
 /// Counts of cells × genes as a `dgCMatrix` of genes × cells: the rows of the one are the columns of the other.
@@ -215,24 +251,15 @@ pub fn expression_to_r(expression: &Expression) -> Result<Robj> {
     with_expression!(expression, matrix => {
         let values = matrix.data().iter().map(|&x| f64::from(x)).collect();
         let genes = matrix.indices().iter().map(|gene| gene.index() as u32);
-        columns_to_r(dim, matrix.indptr().raw_storage().to_vec(), genes.collect(), values)
+        Columns::new(dim, matrix.indptr().raw_storage(), genes.collect(), values).into_r()
     })
-}
-
-/// A `dgCMatrix` of its columns, which have at most 2^31 - 1 entries.
-fn columns_to_r(dim: [usize; 2], pointers: Vec<usize>, rows: Vec<u32>, values: Vec<f64>) -> Result<Robj> {
-    let pointers: Vec<i32> = pointers.into_iter().map(|p| p as i32).collect();
-    let rows: Vec<i32> = rows.into_iter().map(|i| i as i32).collect();
-    let mut matrix = S4::new("dgCMatrix").map_err(interface)?;
-    matrix.set_slot("i", rows).map_err(interface)?;
-    matrix.set_slot("p", pointers).map_err(interface)?;
-    matrix.set_slot("x", values).map_err(interface)?;
-    matrix.set_slot("Dim", dim.map(|n| n as i32).to_vec()).map_err(interface)?;
-    Ok(matrix.into())
 }
 
 /// Rows that are copied at once into the columns of R: they stay in the cache meanwhile.
 const ROWS: usize = 64;
+
+/// Columns that are filled by one task.
+const COLUMNS: usize = 64;
 
 /// Fills a matrix of R, whose memory is `columns` × `rows`, from rows.
 fn fill<T>(data: &mut [T], rows: usize, value: impl Fn(usize, usize) -> T) {
@@ -271,6 +298,18 @@ fn no_slice() -> CoreError {
 /// A dense matrix for R.
 pub fn matrix_to_r<T: Copy + Into<f64>>(matrix: ArrayView2<T>) -> Result<Robj> {
     numbers_to_r(matrix.nrows(), matrix.ncols(), |i, j| matrix[(i, j)].into())
+}
+
+/// The same of a large matrix, by several threads.
+pub fn large_matrix_to_r(matrix: ArrayView2<f32>, threads: i32) -> Result<Robj> {
+    let (rows, columns) = matrix.dim();
+    let mut numbers = Robj::from(Doubles::new(rows * columns));
+    let data = numbers.as_real_slice_mut().ok_or_else(no_slice)?;
+    pool(threads)?.install(|| {
+        let shares = data.par_chunks_mut(COLUMNS * rows.max(1)).enumerate();
+        shares.for_each(|(share, data)| fill(data, rows, |i, j| matrix[(i, COLUMNS * share + j)].into()));
+    });
+    with_dim(numbers, rows, columns)
 }
 
 /// Rows of equal length as a matrix for R.

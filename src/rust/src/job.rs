@@ -3,6 +3,7 @@
 
 use crate::error::{describe, interface, internal, outcome};
 use extendr_api::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 use samap_core::backend::{Device, Request};
 use samap_core::{Context, Error as CoreError, Result};
 use std::path::PathBuf;
@@ -58,11 +59,7 @@ impl Job {
         let (shared, (under_way, end)) = (Arc::clone(&ctx), channel());
         let worker = std::thread::spawn(move || {
             let _under_way: Sender<()> = under_way;
-            let pool = rayon::ThreadPoolBuilder::new()
-                .num_threads(threads.max(1) as usize)
-                .build()
-                .map_err(|error| CoreError::Numerical { operation: "thread pool", reason: error.to_string() })?;
-            pool.install(|| work(&shared))
+            pool(threads)?.install(|| work(&shared))
         });
         Ok(ExternalPtr::new(Job { ctx, worker: Some(worker), end, inputs }).into())
     }
@@ -88,6 +85,14 @@ impl Drop for Job {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// A pool of `threads` threads.
+pub fn pool(threads: i32) -> Result<ThreadPool> {
+    let threads = threads.max(1) as usize;
+    let failed =
+        |error: ThreadPoolBuildError| CoreError::Numerical { operation: "thread pool", reason: error.to_string() };
+    ThreadPoolBuilder::new().num_threads(threads).build().map_err(failed)
 }
 
 fn job(object: &Robj) -> Result<ExternalPtr<Job>> {

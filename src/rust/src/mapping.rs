@@ -1,12 +1,14 @@
 //! The mapping loop, and the refinement of the homology graph on its own.
 
 use crate::alignment_scores::each_species;
-use crate::convert::{Fields, graph_from_r, graph_to_r, matrix_to_r, neighbours_from_r};
+use crate::convert::{Columns, Fields, graph_from_r, large_matrix_to_r, neighbours_from_r};
 use crate::error::{outcome, wrong};
 use crate::job::{Job, Pack};
 use crate::options;
 use crate::sam::{Loadings, Species, given_up, held};
 use extendr_api::prelude::*;
+use ndarray::Array2;
+use rayon::prelude::*;
 use samap_core::backend::{Averaged, Backend};
 use samap_core::homology::{Edge, Gene, HomologyGraph};
 use samap_core::knn::Neighbours;
@@ -177,24 +179,45 @@ fn mapping_start(
             let found = on_device!(device, backend => {
                 mapping::run_on(backend, &atlases, &homology.graph, start, &options, ctx)
             })?;
-            Ok(Box::new(move || mapping_to_r(found, &homology)) as Pack)
+            let done = Done::of(found, &homology)?;
+            Ok(Box::new(move || done.into_r(threads)) as Pack)
         })
     })
 }
 
-/// Each part is given up as soon as R has its own.
-fn mapping_to_r(found: Mapping, homology: &Homology) -> Result<Robj> {
-    let pass = |pass: Pass| -> Result<Robj> {
-        Ok(list!(iteration = pass.number as i32, graph = graph_to_r(&pass.stitched)?).into())
-    };
-    let passes = found.passes.into_iter().map(pass).collect::<Result<Vec<Robj>>>()?;
-    Ok(list!(
-        passes = List::from_values(passes),
-        correlation = homology.values(&found.refined),
-        refined_over = found.refined_over as i32,
-        latent = matrix_to_r(found.latent.view())?
-    )
-    .into())
+/// A finished mapping, as near to what R takes as the job can bring it.
+struct Done {
+    passes: Vec<(usize, Columns)>,
+    correlation: Vec<f64>,
+    refined_over: usize,
+    latent: Array2<f32>,
+}
+
+impl Done {
+    fn of(found: Mapping, homology: &Homology) -> Result<Self> {
+        let columns = |pass: Pass| Ok((pass.number, Columns::of(&pass.stitched)?));
+        Ok(Done {
+            passes: found.passes.into_par_iter().map(columns).collect::<Result<_>>()?,
+            correlation: homology.values(&found.refined),
+            refined_over: found.refined_over,
+            latent: found.latent,
+        })
+    }
+
+    /// Each part is given up as soon as R has its own.
+    fn into_r(self, threads: i32) -> Result<Robj> {
+        let pass = |(number, graph): (usize, Columns)| -> Result<Robj> {
+            Ok(list!(iteration = number as i32, graph = graph.into_r()?).into())
+        };
+        let passes = self.passes.into_iter().map(pass).collect::<Result<Vec<Robj>>>()?;
+        Ok(list!(
+            passes = List::from_values(passes),
+            correlation = self.correlation,
+            refined_over = self.refined_over as i32,
+            latent = large_matrix_to_r(self.latent.view(), threads)?
+        )
+        .into())
+    }
 }
 
 /// Refines the homology graph over a stitched graph: `list(correlation)`. `species`: list of `list(expression, weights,

@@ -48,12 +48,12 @@ fn expression_start(counts: Robj, preprocess_options: Robj, files: Robj, threads
         let options = options::preprocess(&preprocess_options)?;
         Job::start_in(folder("on_disk", &files)?, threads, memory, vec![counts.clone()], move |ctx| {
             let read = source.read(ctx)?;
-            let (empty_cells, empty_genes) = read.empty();
             let done = ctx.phase("preprocess", 1, || preprocess::preprocess(read, &options, ctx))?;
             Ok(Box::new(move || {
                 let means: Vec<f64> = done.means.iter().map(|&x| f64::from(x)).collect();
                 let variances: Vec<f64> = done.variances.iter().map(|&x| f64::from(x)).collect();
                 let kept = done.kept.clone();
+                let (empty_cells, empty_genes) = done.empty;
                 Ok(list!(
                     pointer = to_slot(Species::new(done)),
                     means = means,

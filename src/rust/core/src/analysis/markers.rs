@@ -6,9 +6,9 @@
 //! values; p = 2 Φ(−|z|). Most cells do not express a gene: their zeros are one group of ties, so only stored entries are
 //! sorted. Cells without a label take no part. A type with a single cell, or with all cells, has z = 0 and p = 1.
 
+use super::Labels;
 use super::statistics::{adjust, two_sided_p};
-use super::tiles::{GeneTile, map_gene_tiles};
-use super::{Labels, UNLABELLED};
+use super::tiles::{GeneTile, ascending_bits, map_gene_tiles};
 use crate::sparse::Expression;
 use crate::{Context, Result};
 use ndarray::{Array2, ArrayViewMut1, Axis};
@@ -45,7 +45,7 @@ pub struct Markers {
 pub fn cluster_markers(x: &Expression, labels: Labels, test: Test, ctx: &Context) -> Result<Markers> {
     let labels = Labels::new(labels.of, labels.types, x.cells())?;
     let ranking = Ranking::new(labels, test);
-    let rows: Vec<Vec<Row>> = map_gene_tiles(x, ctx, |tile| ranking.tile(tile, ctx))?;
+    let rows: Vec<Vec<Row>> = map_gene_tiles(x, labels, ctx, |tile| ranking.tile(tile, ctx))?;
     let rows: Vec<Row> = rows.into_iter().flatten().collect();
     let table = |of: fn(&Row) -> &[f64]| {
         Array2::from_shape_fn((rows.len(), labels.types), |(gene, kind)| of(&rows[gene])[kind])
@@ -67,8 +67,7 @@ struct Row {
 }
 
 /// Who takes part.
-struct Ranking<'a> {
-    labels: Labels<'a>,
+struct Ranking {
     test: Test,
     sizes: Vec<usize>,
     /// Types whose cells are ranked.
@@ -85,22 +84,23 @@ struct RankSums {
     ties: f64,
 }
 
-impl<'a> Ranking<'a> {
-    fn new(labels: Labels<'a>, test: Test) -> Self {
+impl Ranking {
+    fn new(labels: Labels, test: Test) -> Self {
         let sizes = labels.sizes();
         let ranked: Vec<bool> = sizes.iter().map(|&size| test == Test::TieCorrected || size > 1).collect();
         let cells = sizes.iter().zip(&ranked).filter(|(_, ranked)| **ranked).map(|(size, _)| size).sum();
-        Ranking { labels, test, sizes, ranked, cells }
+        Ranking { test, sizes, ranked, cells }
     }
 
-    fn tile(&self, tile: &GeneTile, ctx: &Context) -> Result<Vec<Row>> {
-        let mut keys = Vec::new();
+    fn tile(&self, tile: &mut GeneTile, ctx: &Context) -> Result<Vec<Row>> {
+        let mut scratch = Vec::new();
         tile.genes
             .clone()
             .map(|gene| {
                 ctx.check()?;
-                let fractions = self.fractions(tile.gene(gene));
-                let ranks = self.rank(tile.gene(gene), &mut keys);
+                let entries = tile.gene(gene);
+                let fractions = self.fractions(entries);
+                let ranks = self.rank(entries, &mut scratch);
                 let scores: Vec<f64> = (0..self.sizes.len()).map(|kind| self.score(&ranks, kind)).collect();
                 let pvals = scores.iter().map(|&z| two_sided_p(z)).collect();
                 Ok(Row { scores, pvals, fractions })
@@ -108,27 +108,19 @@ impl<'a> Ranking<'a> {
             .collect()
     }
 
-    fn fractions(&self, entries: &[(u32, f32)]) -> Vec<f64> {
+    fn fractions(&self, entries: &[u64]) -> Vec<f64> {
         let mut expressing = vec![0_usize; self.sizes.len()];
-        for &(cell, _) in entries.iter().filter(|(_, value)| *value > 0.0) {
-            if let Some(kind) = self.labels.get(cell as usize) {
-                expressing[kind] += 1;
-            }
+        for &entry in entries {
+            expressing[label(entry)] += usize::from(entry >> 32 > ascending_bits(0.0));
         }
         let share = |(&count, &size): (&usize, &usize)| if size == 0 { 0.0 } else { count as f64 / size as f64 };
         expressing.iter().zip(&self.sizes).map(share).collect()
     }
 
     /// Average ranks, summed per type. All sums are multiples of ½ and exact.
-    fn rank(&self, entries: &[(u32, f32)], keys: &mut Vec<u64>) -> RankSums {
-        keys.clear();
-        for &(cell, value) in entries {
-            let label = self.labels.of[cell as usize];
-            if label != UNLABELLED && self.ranked[label as usize] {
-                keys.push(ascending_bits(value) << 32 | u64::from(label));
-            }
-        }
-        keys.sort_unstable();
+    fn rank(&self, entries: &mut [u64], scratch: &mut Vec<u64>) -> RankSums {
+        let keys = self.of_ranked_types(entries);
+        sort_by_value(keys, scratch);
         let mut sums = vec![0.0; self.sizes.len()];
         let mut stored = vec![0_usize; self.sizes.len()];
         let zeros = self.cells - keys.len();
@@ -139,7 +131,7 @@ impl<'a> Ranking<'a> {
         for group in keys.chunk_by(|a, b| a >> 32 == b >> 32) {
             let below = if first < negative { first } else { first + zeros };
             let rank = below as f64 + (group.len() + 1) as f64 / 2.0;
-            for kind in group.iter().map(|key| (key & 0xFFFF_FFFF) as usize) {
+            for kind in group.iter().map(|&key| label(key)) {
                 sums[kind] += rank;
                 stored[kind] += 1;
             }
@@ -151,6 +143,16 @@ impl<'a> Ranking<'a> {
             sums[kind] += (self.sizes[kind] - stored[kind]) as f64 * rank_of_zero;
         }
         RankSums { sums, ties }
+    }
+
+    /// The entries of cells that are ranked, moved to the front.
+    fn of_ranked_types<'e>(&self, entries: &'e mut [u64]) -> &'e mut [u64] {
+        let mut write = 0;
+        for read in 0..entries.len() {
+            entries[write] = entries[read];
+            write += usize::from(self.ranked[label(entries[write])]);
+        }
+        &mut entries[..write]
     }
 
     fn score(&self, ranks: &RankSums, kind: usize) -> f64 {
@@ -174,14 +176,48 @@ impl<'a> Ranking<'a> {
     }
 }
 
-/// The bits of a number such that larger numbers have larger bits.
-fn ascending_bits(value: f32) -> u64 {
-    let bits = value.to_bits();
-    u64::from(if bits >> 31 == 1 { !bits } else { bits | 1 << 31 })
+/// The label of an entry of a tile.
+fn label(entry: u64) -> usize {
+    (entry & 0xFFFF_FFFF) as usize
+}
+
+/// Fewer entries are sorted by comparing them.
+const FEW: usize = 512;
+/// Most bits that entries are dealt out by at a time: as many piles as a first-level cache holds the tops of.
+const DIGIT: u32 = 11;
+
+/// Sorts entries of a tile by their values. `scratch` is room to work in.
+fn sort_by_value(entries: &mut [u64], scratch: &mut Vec<u64>) {
+    if entries.len() < FEW {
+        return entries.sort_unstable();
+    }
+    let smallest = entries.iter().fold(u64::MAX, |least, &entry| least.min(entry >> 32));
+    let largest = entries.iter().fold(0, |most, &entry| most.max(entry >> 32));
+    // Values of a gene are of one magnitude: their bits differ in few places.
+    let bits = u64::BITS - (largest - smallest).leading_zeros();
+    let passes = bits.div_ceil(DIGIT);
+    let width = bits.div_ceil(passes.max(1));
+    scratch.resize(entries.len(), 0);
+    for pass in 0..passes {
+        let digit = |entry: u64| (((entry >> 32) - smallest) >> (pass * width) & ((1 << width) - 1)) as usize;
+        let mut places = [0_u32; 1 << DIGIT];
+        entries.iter().for_each(|&entry| places[digit(entry)] += 1);
+        let mut next = 0;
+        for place in &mut places[..1 << width] {
+            next += std::mem::replace(place, next);
+        }
+        for &entry in &*entries {
+            let place = &mut places[digit(entry)];
+            scratch[*place as usize] = entry;
+            *place += 1;
+        }
+        entries.copy_from_slice(scratch);
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::UNLABELLED;
     use super::*;
     use crate::Error;
     use crate::rng::Rng;
@@ -298,8 +334,18 @@ mod tests {
     }
 
     #[test]
-    fn bits_ascend() {
-        let values = [f32::MIN, -1.5, -1e-40, 0.0, 1e-40, 2.0, f32::MAX];
-        assert!(values.windows(2).all(|w| ascending_bits(w[0]) < ascending_bits(w[1])));
+    fn many_entries_are_sorted_as_few_are() {
+        let mut rng = Rng::keyed(5, 0, 0);
+        for (n, span) in [(FEW, 0.0), (5 * FEW, 1e-6), (5 * FEW, 3.0), (2 * FEW, 1e30)] {
+            let mut entries: Vec<u64> =
+                (0..n).map(|i| ascending_bits((1.0 + span * rng.normal()) as f32) << 32 | (i % 7) as u64).collect();
+            let mut expected: Vec<u64> = entries.iter().map(|entry| entry >> 32).collect();
+            expected.sort_unstable();
+            sort_by_value(&mut entries, &mut Vec::new());
+            assert_eq!(entries.iter().map(|entry| entry >> 32).collect::<Vec<_>>(), expected);
+            assert!(
+                (0..7).all(|kind| entries.iter().filter(|&&entry| label(entry) == kind).count() == (n + 6 - kind) / 7)
+            );
+        }
     }
 }

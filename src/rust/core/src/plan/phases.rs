@@ -94,12 +94,11 @@ pub(super) fn species(ledger: &mut Ledger, species: usize, atlas: &AtlasSize, se
     loadings(ledger, species, &size, settings);
 }
 
-/// Counts are copied (columns, and values once more while they are checked), transformed in place and compacted. Where they lie
-/// in files only the pages in use are in memory.
+/// Counts are copied, transformed in place and compacted. Where they lie in files only the pages in use are in memory.
 fn preprocess(ledger: &mut Ledger, species: usize, size: &Size, settings: &Settings) {
     let pages = settings.memory as f64 / MAPPED_SHARE as f64;
-    let held = |in_memory: f64, in_files: f64| if settings.on_disk { pages.min(in_files) } else { in_memory };
-    let counts = held(size.z * (size.entry + SINGLE), size.z * size.entry);
+    let counts = size.z * size.entry;
+    let counts = if settings.on_disk { pages.min(counts) } else { counts };
     let working = counts + 48.0 * size.n + 2.0 * BLOCKS * DOUBLE * size.g;
     let work = Work { moved: size.z * (12.0 + size.entry) + size.left * size.entry, ..Work::default() };
     ledger.phase(Some(species), "preprocess", working, &[(work, factor::PREPROCESS)]);

@@ -2,7 +2,7 @@
 //! The entries are changed and compacted in place, in memory or in their files. All arithmetic on entries is `f32` in the order the reference uses,
 //! because the last bit decides ties in the rank tests; sums are made in `f64`.
 
-use crate::sparse::{Buffer, Column, Csr, Expression};
+use crate::sparse::{Buffer, Column, Csr, Expression, known_rows, rows_mut};
 use crate::{Context, Error, Result, with_expression};
 use rayon::prelude::*;
 
@@ -82,6 +82,8 @@ pub struct Preprocessed {
     pub variances: Vec<f32>,
     /// Which genes passed the filter.
     pub kept: Vec<bool>,
+    /// Number of cells and of genes without counts.
+    pub empty: (usize, usize),
 }
 
 impl Preprocessed {
@@ -158,19 +160,21 @@ fn transform<C: Column>(
         _ => None,
     };
     let factors = parts.factors(options, g);
-    parts.apply(&factors, options, ctx)?;
-    let kept = parts.kept(options, n, g);
-    parts.compact(&kept)?;
-    let transformed = wrap(parts.into_matrix(n, g)?);
+    let stored = parts.stored(g);
+    let empty_cells = parts.pointers.windows(2).filter(|w| w[0] == w[1]).count();
+    let empty = (empty_cells, stored.iter().filter(|&&count| count == 0).count());
+    let kept = kept(&stored, options, n);
+    parts.compact(&kept, ctx, |cell, columns, values| apply(&factors, options, cell, columns, values))?;
+    let transformed = wrap(parts.into_matrix(n, g));
     let (expression, dispersion_expression) = match residuals {
         None => (transformed, None),
         Some(mut residuals) => {
-            residuals.compact(&kept)?;
-            (wrap(residuals.into_matrix(n, g)?), Some(transformed))
+            residuals.compact(&kept, ctx, |_, _, _| ())?;
+            (wrap(residuals.into_matrix(n, g)), Some(transformed))
         }
     };
     let (means, variances) = moments(&expression);
-    Ok(Preprocessed { expression, dispersion_expression, means, variances, kept })
+    Ok(Preprocessed { expression, dispersion_expression, means, variances, kept, empty })
 }
 
 impl<C: Column> Parts<C> {
@@ -187,20 +191,25 @@ impl<C: Column> Parts<C> {
         sums.into_iter().map(|sum| sum as f32).collect()
     }
 
-    /// Calls `f(cell, columns, values)` for every cell.
-    fn par_cells(&mut self, ctx: &Context, f: impl Fn(usize, &[C], &mut [f32]) + Sync) -> Result<()> {
-        let mut rest = &mut *self.values;
-        let mut rows = Vec::with_capacity(self.pointers.len() - 1);
-        for w in self.pointers.windows(2) {
-            let (row, tail) = rest.split_at_mut(w[1] - w[0]);
-            rows.push((&self.columns[w[0]..w[1]], row));
-            rest = tail;
-        }
-        rows.into_par_iter().enumerate().try_for_each(|(cell, (columns, values))| {
-            ctx.check()?;
-            f(cell, columns, values);
-            Ok(())
-        })
+    /// Number of stored entries of every gene.
+    fn stored(&self, genes: usize) -> Vec<usize> {
+        let zero = || vec![0; genes];
+        let counted = self.columns.par_chunks(ENTRIES).fold(zero, |mut counts, columns| {
+            columns.iter().for_each(|column| counts[column.index()] += 1);
+            counts
+        });
+        counted.reduce(zero, |a, b| a.iter().zip(&b).map(|(a, b)| a + b).collect())
+    }
+
+    /// What `f(cell, columns, values)` says of every cell.
+    fn par_cells<T: Send>(
+        &mut self,
+        ctx: &Context,
+        f: impl Fn(usize, &mut [C], &mut [f32]) -> T + Sync,
+    ) -> Result<Vec<T>> {
+        let rows = rows_mut(&self.pointers, &mut self.columns, &mut self.values);
+        let cells = rows.into_par_iter().enumerate();
+        cells.map(|(cell, (columns, values))| ctx.check().map(|()| f(cell, columns, values))).collect()
     }
 
     /// Pearson residuals (x − n_i p_j) / √(n_i p_j − (n_i p_j)² / n_i), n_i the total of cell i, p_j the share of gene j.
@@ -241,68 +250,78 @@ impl<C: Column> Parts<C> {
         }
     }
 
-    /// Multiplies and transforms every entry; what is small becomes 0.
-    fn apply(&mut self, factors: &Factors, options: &PreprocessOptions, ctx: &Context) -> Result<()> {
-        let (div, least) = (options.div as f32, options.min_expression as f32);
-        let norm = options.norm;
-        self.par_cells(ctx, |cell, columns, values| {
-            for (column, value) in columns.iter().zip(values) {
-                let x = match factors {
-                    Factors::None => *value,
-                    Factors::Cells(factors) => *value * factors[cell],
-                    Factors::Genes(factors) => *value * factors[column.index()],
-                };
-                let x = x / div;
-                let y = match norm {
-                    Norm::Log2 | Norm::Multinomial => (x + 1.0).log2(),
-                    Norm::Ftt => x.sqrt() + (x + 1.0).sqrt() - 1.0,
-                    Norm::Asin => x.asinh(),
-                    Norm::None => x,
-                };
-                *value = if y <= least { 0.0 } else { y };
+    /// Changes the values of every cell, then removes zeros and genes that are not kept, in place.
+    fn compact(&mut self, kept: &[bool], ctx: &Context, change: impl Fn(usize, &[C], &mut [f32]) + Sync) -> Result<()> {
+        let left = self.par_cells(ctx, |cell, columns, values| {
+            change(cell, columns, values);
+            let mut write = 0;
+            for read in 0..columns.len() {
+                // What is to go is overwritten by what comes next: whether an entry stays is hard to foretell for a branch.
+                (columns[write], values[write]) = (columns[read], values[read]);
+                write += usize::from(values[write] != 0.0 && kept[columns[write].index()]);
             }
-        })
-    }
-
-    /// Genes whose share of cells lies within the thresholds. Entries that `min_expression` zeroed still count.
-    fn kept(&self, options: &PreprocessOptions, cells: usize, genes: usize) -> Vec<bool> {
-        if !options.filter_genes {
-            return vec![true; genes];
+            write
+        })?;
+        let (mut start, mut end) = (0, 0);
+        for (pointer, left) in self.pointers[1..].iter_mut().zip(left) {
+            self.columns.copy_within(start..start + left, end);
+            self.values.copy_within(start..start + left, end);
+            start = *pointer;
+            end += left;
+            *pointer = end;
         }
-        let mut stored = vec![0usize; genes];
-        self.columns.iter().for_each(|c| stored[c.index()] += 1);
-        stored
-            .into_iter()
-            .map(|count| {
-                let share = count as f64 / cells as f64;
-                share > options.thresh_low && share <= options.thresh_high
-            })
-            .collect()
+        self.values.shorten(end)?;
+        self.columns.shorten(end)
     }
 
-    /// Removes zeros and genes that are not kept, in place.
-    fn compact(&mut self, kept: &[bool]) -> Result<()> {
-        let (columns, values) = (&mut *self.columns, &mut *self.values);
-        let (mut write, mut read) = (0, 0);
-        for pointer in &mut self.pointers[1..] {
-            while read < *pointer {
-                if values[read] != 0.0 && kept[columns[read].index()] {
-                    values[write] = values[read];
-                    columns[write] = columns[read];
-                    write += 1;
-                }
-                read += 1;
-            }
-            *pointer = write;
+    fn into_matrix(self, cells: usize, genes: usize) -> Csr<C> {
+        // SAFETY: these are parts of a matrix, or what is left of its rows where they were compacted, which leaves them in order.
+        unsafe { known_rows((cells, genes), self.pointers, self.columns, self.values) }
+    }
+}
+
+/// Most entries of a cell are one of the first whole numbers, which are transformed once.
+const SMALL: usize = 32;
+
+/// Multiplies and transforms the entries of a cell; what is small becomes 0.
+fn apply<C: Column>(factors: &Factors, options: &PreprocessOptions, cell: usize, columns: &[C], values: &mut [f32]) {
+    let (div, least) = (options.div as f32, options.min_expression as f32);
+    let transform = |x: f32| {
+        let x = x / div;
+        let y = match options.norm {
+            Norm::Log2 | Norm::Multinomial => (x + 1.0).log2(),
+            Norm::Ftt => x.sqrt() + (x + 1.0).sqrt() - 1.0,
+            Norm::Asin => x.asinh(),
+            Norm::None => x,
+        };
+        if y <= least { 0.0 } else { y }
+    };
+    let factor = match factors {
+        Factors::None => 1.0,
+        Factors::Cells(factors) => factors[cell],
+        Factors::Genes(factors) => {
+            let entries = columns.iter().zip(values);
+            return entries.for_each(|(column, value)| *value = transform(*value * factors[column.index()]));
         }
-        self.values.shorten(write)?;
-        self.columns.shorten(write)
+    };
+    let small: [f32; SMALL] = std::array::from_fn(|count| transform(count as f32 * factor));
+    for value in values {
+        let count = *value as usize;
+        *value = match small.get(count) {
+            Some(&known) if count as f32 == *value => known,
+            _ => transform(*value * factor),
+        };
     }
+}
 
-    fn into_matrix(self, cells: usize, genes: usize) -> Result<Csr<C>> {
-        Csr::try_new((cells, genes), self.pointers, self.columns, self.values)
-            .map_err(|(_, _, _, error)| Error::Numerical { operation: "preprocessing", reason: error.to_string() })
-    }
+/// Genes whose share of cells lies within the thresholds. `stored`: entries of each gene, with those that `min_expression`
+/// is to remove.
+fn kept(stored: &[usize], options: &PreprocessOptions, cells: usize) -> Vec<bool> {
+    let within = |&count: &usize| {
+        let share = count as f64 / cells as f64;
+        !options.filter_genes || share > options.thresh_low && share <= options.thresh_high
+    };
+    stored.iter().map(within).collect()
 }
 
 /// fl(fl(1 / sum) · target); 0 where there is nothing to scale.
@@ -320,6 +339,9 @@ fn median(mut values: Vec<f32>) -> f32 {
         _ => (values[n / 2 - 1] + values[n / 2]) / 2.0,
     }
 }
+
+/// Entries counted by one task.
+const ENTRIES: usize = 1 << 16;
 
 /// Cells whose sums are made by one task.
 const BLOCK: usize = 2048;

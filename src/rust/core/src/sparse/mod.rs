@@ -11,7 +11,7 @@ pub use builder::{Flaw, Region, RowBuilder};
 use crate::{Error, Result};
 use bytemuck::Pod;
 use rayon::prelude::*;
-use sprs::{CsMatBase, CsMatI, SpIndex};
+use sprs::{CompressedStorage, CsMatBase, CsMatI, SpIndex};
 use std::ops::Deref;
 pub use symmetric::{components, larger_of_both};
 
@@ -78,16 +78,6 @@ impl Expression {
     pub fn stored(&self) -> usize {
         with_expression!(self, matrix => matrix.nnz())
     }
-
-    /// Number of cells and of genes without a stored entry.
-    pub fn empty(&self) -> (usize, usize) {
-        let mut seen = vec![false; self.genes()];
-        let cells = with_expression!(self, matrix => {
-            matrix.indices().iter().for_each(|gene| seen[gene.index()] = true);
-            matrix.indptr().raw_storage().windows(2).filter(|pair| pair[0] == pair[1]).count()
-        });
-        (cells, seen.iter().filter(|&&seen| !seen).count())
-    }
 }
 
 fn checked_rows<P, I, V, C>(argument: &str, genes: usize, pointers: &[P], columns: &[I], values: &[V]) -> Result<Csr<C>>
@@ -109,33 +99,66 @@ where
     if !well_formed {
         return Err(broken("the pointers of the sparse matrix do not fit its entries".to_owned()));
     }
-    pointers.par_windows(2).try_for_each(|w| {
-        let mut next = 0;
-        columns[w[0]..w[1]].iter().try_for_each(|column| match column.try_index() {
-            Some(c) if c >= next && c < genes => {
-                next = c + 1;
-                Ok(())
+    let (mut own, mut single) = (vec![C::zeroed(); columns.len()], vec![0.0; values.len()]);
+    rows_mut(&pointers, &mut own, &mut single).into_par_iter().zip(pointers.par_windows(2)).try_for_each(
+        |((own, single), w)| {
+            let mut next = 0;
+            for (own, column) in own.iter_mut().zip(&columns[w[0]..w[1]]) {
+                match column.try_index() {
+                    Some(c) if c >= next && c < genes => {
+                        *own = C::from_usize(c);
+                        next = c + 1;
+                    }
+                    _ => return Err(broken("gene indices are not ascending or lie outside of the matrix".to_owned())),
+                }
             }
-            _ => Err(broken("gene indices are not ascending or lie outside of the matrix".to_owned())),
-        })
-    })?;
-    let columns: Vec<C> = columns.par_iter().map(|c| C::from_usize(c.index_unchecked())).collect();
-    let values: Vec<f32> = values
-        .par_iter()
-        .map(|&value| {
-            let value: f64 = value.into();
-            let single = value as f32;
-            if single.is_finite() && value >= 0.0 {
-                Ok(single)
-            } else {
-                let found = format!("the counts hold the value {value}");
-                Err(Error::argument(argument, found, "Pass counts that are finite, not negative and below 1e38."))
+            for (single, &value) in single.iter_mut().zip(&values[w[0]..w[1]]) {
+                let value: f64 = value.into();
+                *single = value as f32;
+                if !(single.is_finite() && value >= 0.0) {
+                    let found = format!("the counts hold the value {value}");
+                    return Err(Error::argument(
+                        argument,
+                        found,
+                        "Pass counts that are finite, not negative and below 1e38.",
+                    ));
+                }
             }
-        })
-        .collect::<Result<_>>()?;
+            Ok(())
+        },
+    )?;
     let cells = pointers.len() - 1;
-    Csr::try_new((cells, genes), pointers, columns.into(), values.into())
-        .map_err(|(_, _, _, error)| broken(error.to_string()))
+    // SAFETY: as was checked just now, pointers ascend from 0 to the number of entries, and so do the columns of each row, up to
+    // the number of genes.
+    Ok(unsafe { known_rows((cells, genes), pointers, own.into(), single.into()) })
+}
+
+/// A matrix without another pass over its entries, which is all that making one of few changes takes.
+///
+/// # Safety
+/// `pointers` ascend from 0 to the number of columns and values, one more than rows; the columns of a row ascend, all below
+/// the number of columns of the matrix.
+pub(crate) unsafe fn known_rows<C: Column>(
+    shape: (usize, usize),
+    pointers: Vec<usize>,
+    columns: Buffer<C>,
+    values: Buffer<f32>,
+) -> Csr<C> {
+    // SAFETY: what is asked for is what the caller promises.
+    unsafe { Csr::new_unchecked(CompressedStorage::CSR, shape, pointers, columns, values) }
+}
+
+/// Columns and values of every row, to be written by several threads.
+pub(crate) fn rows_mut<'a, C>(
+    pointers: &[usize],
+    mut columns: &'a mut [C],
+    mut values: &'a mut [f32],
+) -> Vec<(&'a mut [C], &'a mut [f32])> {
+    let row = |w: &[usize]| {
+        let own = columns.split_off_mut(..w[1] - w[0]).unwrap_or_default();
+        (own, values.split_off_mut(..w[1] - w[0]).unwrap_or_default())
+    };
+    pointers.windows(2).map(row).collect()
 }
 
 /// A graph from its rows, each a list of (column, weight) with ascending columns.

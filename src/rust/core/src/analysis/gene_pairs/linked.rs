@@ -1,11 +1,12 @@
-//! Mean standardised expression of the linked cells, for many pairs of types in one pass over the expression.
-//! In: expression, and for each cell the pairs of types it is linked in. Out: genes of the homology graph × pairs.
+//! Mean standardised expression of the linked cells, for many pairs of types at once. In: expression, and for each cell the
+//! pairs of types it is linked in. Out: pairs × genes. The expression is read cell by cell, each task a range of genes of all
+//! cells in order, so that no sum depends on how many tasks there are.
 
 use super::GenePairInput;
-use crate::analysis::tiles::{GeneTile, map_gene_tiles};
+use crate::analysis::tiles::{first_of_rows, ranges, stored_per_gene};
 use crate::analysis::{Labels, TypedGraph};
-use crate::sparse::row;
-use crate::{Context, Result};
+use crate::sparse::{Column, Csr, row};
+use crate::{Context, Result, with_expression};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -77,11 +78,12 @@ impl Links {
 /// u_g of one species for a group of pairs of types.
 #[derive(Debug)]
 pub(super) struct LinkedMeans {
-    /// The pairs of the group that this species is in, ascending: the columns.
+    /// The pairs of the group that this species is in, ascending: the rows.
     pairs: Vec<usize>,
-    /// Genes of the homology graph × pairs.
+    /// Genes of the expression: the columns.
+    genes: usize,
     means: Vec<f64>,
-    /// Is the gene above its mean in enough cells of the type? Genes × pairs.
+    /// Is the gene above its mean in enough cells of the type?
     expressed: Vec<bool>,
 }
 
@@ -96,50 +98,62 @@ impl LinkedMeans {
         ctx: &Context,
     ) -> Result<Self> {
         let own: Vec<usize> = group.clone().filter(|&pair| pairs[pair].species.contains(&species)).collect();
-        let annotated = &input.species[species];
-        let genes = annotated.gene_columns.len();
-        let mut means =
-            LinkedMeans { means: vec![0.0; genes * own.len()], expressed: vec![false; genes * own.len()], pairs: own };
-        if means.pairs.is_empty() {
-            return Ok(means);
+        let expression = input.species[species].expression;
+        let genes = expression.genes();
+        let (means, expressed) = (vec![0.0; genes * own.len()], vec![false; genes * own.len()]);
+        let mut found = LinkedMeans { pairs: own, genes, means, expressed };
+        if found.pairs.is_empty() {
+            return Ok(found);
         }
-        let mut gene_of = vec![u32::MAX; annotated.expression.genes()];
-        for (gene, &column) in annotated.gene_columns.iter().enumerate() {
-            gene_of[column as usize] = gene as u32;
+        let pass = Pass::new(&found.pairs, pairs, species, input, group, links, min_fraction);
+        let parts: Vec<Part> = with_expression!(expression, x => {
+            let ranges = ranges(&stored_per_gene(x, |_| true), RANGES_PER_THREAD * rayon::current_num_threads());
+            let bounds: Vec<usize> = ranges.iter().map(|genes| genes.start).chain([genes]).collect();
+            let first = first_of_rows(x, &bounds);
+            let rows = |range: usize| Rows { x, genes: ranges[range].clone(), range, of: bounds.len(), first: &first };
+            (0..ranges.len()).into_par_iter().map(|range| pass.part(&rows(range), ctx)).collect::<Result<_>>()?
+        });
+        for part in parts {
+            for pair in 0..found.pairs.len() {
+                let (own, all) = (part.genes.len() * pair, genes * pair + part.genes.start);
+                let (own, all) = (own..own + part.genes.len(), all..all + part.genes.len());
+                found.means[all.clone()].copy_from_slice(&part.means[own.clone()]);
+                found.expressed[all].copy_from_slice(&part.expressed[own]);
+            }
         }
-        let pass = Pass::new(&means.pairs, pairs, species, input, group, links, min_fraction);
-        let tiles = map_gene_tiles(annotated.expression, ctx, |tile| Ok(pass.tile(tile, &gene_of)))?;
-        for (gene, sums, expressed) in tiles.into_iter().flatten() {
-            let at = gene as usize * means.pairs.len();
-            means.means[at..at + sums.len()].copy_from_slice(&sums);
-            means.expressed[at..at + sums.len()].copy_from_slice(&expressed);
-        }
-        Ok(means)
+        Ok(found)
     }
 
-    /// Mean and flag of each gene for one pair of the group.
-    pub fn column(&self, pair: usize) -> impl Fn(u32) -> (f64, bool) + '_ {
-        let column = self.pairs.partition_point(|&own| own < pair);
-        move |gene| {
-            let at = gene as usize * self.pairs.len() + column;
-            (self.means[at], self.expressed[at])
-        }
+    /// Mean and flag of each gene of the expression for one pair of the group.
+    pub fn row(&self, pair: usize) -> impl Fn(u32) -> (f64, bool) + '_ {
+        let first = self.pairs.partition_point(|&own| own < pair) * self.genes;
+        move |gene| (self.means[first + gene as usize], self.expressed[first + gene as usize])
     }
 }
 
-/// One pass over the expression of one species.
+/// Ranges of genes per thread, so that no thread waits long for the last one.
+const RANGES_PER_THREAD: usize = 2;
+
+/// The same of a range of genes.
+struct Part {
+    genes: Range<usize>,
+    means: Vec<f64>,
+    expressed: Vec<bool>,
+}
+
+/// What becomes of the expression of one species.
 struct Pass<'a> {
     labels: Labels<'a>,
     /// Cells of each type.
     sizes: Vec<usize>,
-    /// Where the columns of each cell begin.
+    /// Where the pairs of each cell begin.
     pointers: Vec<usize>,
-    /// The columns each cell is linked in.
-    columns: Vec<u32>,
-    /// Type of each column.
+    /// The pairs each cell is linked in, numbered among those of the species.
+    linked: Vec<u32>,
+    /// Type of each pair.
     types: Vec<usize>,
-    /// Number of linked cells of each column.
-    linked: Vec<usize>,
+    /// Number of linked cells of each pair.
+    counts: Vec<usize>,
     min_fraction: f64,
 }
 
@@ -156,60 +170,101 @@ impl<'a> Pass<'a> {
         let labels = input.species[species].labels;
         let side = |pair: &TypePair| usize::from(pair.species[0] != species);
         let types = own.iter().map(|&pair| pairs[pair].types[side(&pairs[pair])]).collect();
-        let mut column = vec![u32::MAX; group.len()];
-        own.iter().zip(0..).for_each(|(pair, at)| column[pair - group.start] = at);
-        let (mut pointers, mut columns, mut linked) = (vec![0], Vec::new(), vec![0; own.len()]);
+        let mut number = vec![u32::MAX; group.len()];
+        own.iter().zip(0..).for_each(|(pair, at)| number[pair - group.start] = at);
+        let (mut pointers, mut linked, mut counts) = (vec![0], Vec::new(), vec![0; own.len()]);
         for i in input.cells[species]..input.cells[species + 1] {
             for &pair in links.of(i, &group) {
-                let at = column[pair as usize - group.start];
-                columns.push(at);
-                linked[at as usize] += 1;
+                let at = number[pair as usize - group.start];
+                linked.push(at);
+                counts[at as usize] += 1;
             }
-            pointers.push(columns.len());
+            pointers.push(linked.len());
         }
-        Pass { labels, sizes: labels.sizes(), pointers, columns, types, linked, min_fraction }
+        Pass { labels, sizes: labels.sizes(), pointers, linked, types, counts, min_fraction }
     }
 
-    fn tile(&self, tile: &GeneTile, gene_of: &[u32]) -> Vec<(u32, Vec<f64>, Vec<bool>)> {
-        let genes = tile.genes.clone().filter(|&column| gene_of[column] != u32::MAX);
-        genes
-            .map(|column| {
-                let (means, expressed) = self.gene(tile.gene(column));
-                (gene_of[column], means, expressed)
-            })
-            .collect()
-    }
-
-    /// u_g and the flags of one gene in all columns.
-    fn gene(&self, entries: &[(u32, f32)]) -> (Vec<f64>, Vec<bool>) {
-        let (mean, sd) = self.moments(entries);
-        let mut above = vec![0_usize; self.sizes.len()];
-        let mut sums = vec![0.0; self.types.len()];
-        for &(cell, value) in entries {
-            let z = (f64::from(value) - mean) / sd;
-            if z <= 0.0 {
-                continue;
-            }
-            if let Some(kind) = self.labels.get(cell as usize) {
-                above[kind] += 1;
-            }
-            for &column in &self.columns[self.pointers[cell as usize]..self.pointers[cell as usize + 1]] {
-                sums[column as usize] += z;
+    /// u_g and the flags of a range of genes for all pairs.
+    fn part<C: Column>(&self, rows: &Rows<C>, ctx: &Context) -> Result<Part> {
+        let n = rows.genes.len();
+        let (means, sds) = self.moments(rows, ctx)?;
+        let mut sums = vec![0.0; n * self.types.len()];
+        let mut above = vec![0_u32; n * self.sizes.len()];
+        let mut z = Vec::new();
+        for i in 0..self.labels.of.len() {
+            rows.check(i, ctx)?;
+            // A cell without a type is not linked.
+            let Some(kind) = self.labels.get(i) else { continue };
+            z.clear();
+            z.extend(rows.of(i).map(|(gene, x)| (gene, ((x - means[gene]) / sds[gene]).max(0.0))));
+            let above = &mut above[n * kind..][..n];
+            z.iter().for_each(|&(gene, z)| above[gene] += u32::from(z > 0.0));
+            for &pair in &self.linked[self.pointers[i]..self.pointers[i + 1]] {
+                let sums = &mut sums[n * pair as usize..][..n];
+                z.iter().for_each(|&(gene, z)| sums[gene] += z);
             }
         }
-        for (sum, &linked) in sums.iter_mut().zip(&self.linked) {
-            *sum /= linked.max(1) as f64;
+        for (pair, &linked) in self.counts.iter().enumerate() {
+            sums[n * pair..][..n].iter_mut().for_each(|sum| *sum /= linked.max(1) as f64);
         }
-        let enough = |&kind: &usize| above[kind] as f64 > self.min_fraction * self.sizes[kind] as f64;
-        (sums, self.types.iter().map(enough).collect())
+        let enough = |&kind: &usize| {
+            let least = self.min_fraction * self.sizes[kind] as f64;
+            above[n * kind..][..n].iter().map(move |&count| f64::from(count) > least)
+        };
+        let expressed = self.types.iter().flat_map(enough).collect();
+        Ok(Part { genes: rows.genes.clone(), means: sums, expressed })
     }
 
-    /// Mean and population standard deviation (0 → 1) over all cells, those without a stored value included.
-    fn moments(&self, entries: &[(u32, f32)]) -> (f64, f64) {
-        let cells = self.labels.of.len() as f64;
-        let mean = entries.iter().map(|&(_, x)| f64::from(x)).sum::<f64>() / cells;
-        let squares: f64 = entries.iter().map(|&(_, x)| (f64::from(x) - mean).powi(2)).sum();
-        let variance = (squares + (cells - entries.len() as f64) * mean * mean) / cells;
-        (mean, if variance > 0.0 { variance.sqrt() } else { 1.0 })
+    /// Mean and population standard deviation (0 → 1) of each gene over all cells, those without a stored value included.
+    fn moments<C: Column>(&self, rows: &Rows<C>, ctx: &Context) -> Result<(Vec<f64>, Vec<f64>)> {
+        let cells = self.labels.of.len();
+        let count = cells as f64;
+        let mut stored = vec![0_u32; rows.genes.len()];
+        let mut means = vec![0.0; rows.genes.len()];
+        for i in 0..cells {
+            rows.check(i, ctx)?;
+            for (gene, x) in rows.of(i) {
+                means[gene] += x;
+                stored[gene] += 1;
+            }
+        }
+        means.iter_mut().for_each(|sum| *sum /= count);
+        let mut sds = vec![0.0; rows.genes.len()];
+        for i in 0..cells {
+            rows.check(i, ctx)?;
+            rows.of(i).for_each(|(gene, x)| sds[gene] += (x - means[gene]).powi(2));
+        }
+        for ((sd, &mean), &stored) in sds.iter_mut().zip(&means).zip(&stored) {
+            let variance = (*sd + (count - f64::from(stored)) * mean * mean) / count;
+            *sd = if variance > 0.0 { variance.sqrt() } else { 1.0 };
+        }
+        Ok((means, sds))
+    }
+}
+
+/// A range of genes of every cell.
+struct Rows<'a, C: Column> {
+    x: &'a Csr<C>,
+    genes: Range<usize>,
+    /// Which of how many bounds of ranges is the first of this one.
+    range: usize,
+    of: usize,
+    /// Where in each row each range begins.
+    first: &'a [u32],
+}
+
+impl<C: Column> Rows<'_, C> {
+    /// The genes, numbered within the range, and values of cell `i`, without stored zeros.
+    fn of(&self, i: usize) -> impl Iterator<Item = (usize, f64)> + '_ {
+        let first = &self.first[i * self.of + self.range..];
+        let range = first[0] as usize..first[1] as usize;
+        let (columns, values) = row(self.x, i);
+        let entries = columns[range.clone()].iter().zip(&values[range]).filter(|(_, x)| **x != 0.0);
+        entries.map(|(column, &x)| (column.index_unchecked() - self.genes.start, f64::from(x)))
+    }
+
+    /// Stops where the work was cancelled.
+    fn check(&self, i: usize, ctx: &Context) -> Result<()> {
+        if i.is_multiple_of(CELLS) { ctx.check() } else { Ok(()) }
     }
 }

@@ -125,7 +125,7 @@ pub struct GenePair {
 
 /// Gene pairs of all pairs of types in `scores` with an alignment score of at least `min_score`, in the order of `scores`,
 /// best gene pair first (ties by gene). Pairs of types are worked on in groups whose means fit `ctx.memory()`; expression is
-/// streamed once per group. Progress: one step per row of `scores`.
+/// read once per group. Progress: one step per row of `scores`.
 ///
 /// # Errors
 /// [`Error::Shape`] and [`Error::Argument`] when the parts of the input do not fit together.
@@ -141,8 +141,8 @@ pub fn gene_pairs(
     let pairs = selected(&typed, scores, options.min_score)?;
     ctx.advance(scores.len() - pairs.len())?;
     let links = Links::new(&typed, &pairs, ctx)?;
-    let widest = input.species.iter().map(|s| s.gene_columns.len()).max().unwrap_or(0).max(1);
-    // Two species, and a mean with its flag there and in the tile it comes from.
+    let widest = input.species.iter().map(|s| s.expression.genes()).max().unwrap_or(0).max(1);
+    // Two species, and a mean with its flag there and in the part it comes from.
     let group = (ctx.memory() / (2 * 2 * 9 * widest)).max(1);
     let mut found = Vec::new();
     for first in (0..pairs.len()).step_by(group) {

@@ -70,14 +70,15 @@ pub(super) fn best(
 fn candidates(input: &GenePairInput, pair: usize, types: &TypePair, means: &[LinkedMeans]) -> Vec<Candidate> {
     let [a, b] = types.species;
     let (first_a, first_b) = (input.genes[a], input.genes[b]);
-    let (u, v) = (means[a].column(pair), means[b].column(pair));
+    let columns = [input.species[a].gene_columns, input.species[b].gene_columns];
+    let (u, v) = (means[a].row(pair), means[b].row(pair));
     let mut candidates = Vec::new();
     for g in first_a..input.genes[a + 1] {
         let (genes, weights) = row(input.refined, g);
         for (&h, &correlation) in genes.iter().zip(weights) {
             if correlation != 0.0 && (first_b..input.genes[b + 1]).contains(&(h as usize)) {
                 let genes = [(g - first_a) as u32, h - first_b as u32];
-                let (side_a, side_b) = (u(genes[0]), v(genes[1]));
+                let (side_a, side_b) = (u(columns[0][genes[0] as usize]), v(columns[1][genes[1] as usize]));
                 let (up, expressed) = ([side_a.0, side_b.0], [side_a.1, side_b.1]);
                 candidates.push(Candidate { genes, correlation, up, expressed, score: 0.0 });
             }

@@ -17,6 +17,9 @@ const BLOCK: usize = DOUBLE;
 /// A Ritz pair (θ, v) has converged once ‖Av − θv‖ ≤ `TOLERANCE` · θ₁.
 const TOLERANCE: f64 = 1e-12;
 
+/// Ritz vectors made at once.
+const COLUMNS: usize = 64;
+
 /// How much the basis of exact pairs grows from one look at their residuals to the next.
 const GROWTH: f64 = 1.25;
 
@@ -56,7 +59,7 @@ const STEP: u64 = 0x1a2c_705e;
 struct Basis<T> {
     vectors: Array2<T>,
     size: usize,
-    projected: Array2<f64>,
+    projected: Array2<T>,
 }
 
 impl<T: Real> Basis<T> {
@@ -84,32 +87,39 @@ impl<T: Real> Basis<T> {
     }
 
     /// Takes the part within the vectors from `first` on out of `block` and returns its coefficients.
-    fn remove_from(&self, first: usize, block: &mut Array2<T>) -> Result<Array2<f64>> {
+    fn remove_from(&self, first: usize, block: &mut Array2<T>) -> Result<Array2<T>> {
         let vectors = self.vectors.slice(s![first..self.size, ..]);
         let coefficients = gemm::product(vectors, block.view())?;
         gemm::accumulate(block, -T::one(), vectors.reversed_axes(), coefficients.view())?;
-        Ok(coefficients.mapv(T::double))
+        Ok(coefficients)
     }
 
     /// Takes the part within the basis out of `block`, twice: what rounding leaves behind the first time is gone after the
     /// second. The first time it is enough to look at the vectors from `first` on if nearly all of that part lies there.
-    fn remove_fully_from(&self, first: usize, block: Array2<f64>) -> Result<(Array2<f64>, Array2<f64>)> {
+    fn remove_fully_from(&self, first: usize, block: Array2<f64>) -> Result<(Array2<f64>, Array2<T>)> {
         let mut rest = block.mapv(T::nearest);
         let most = self.remove_from(first, &mut rest)?;
         let mut coefficients = self.remove_from(0, &mut rest)?;
-        coefficients.slice_mut(s![first.., ..]).zip_mut_with(&most, |sum, x| *sum += x);
+        coefficients.slice_mut(s![first.., ..]).zip_mut_with(&most, |sum, &x| *sum += x);
         Ok((rest.mapv(T::double), coefficients))
     }
 
     /// Eigenpairs of the projected operator, in coordinates of the basis.
     fn ritz(&self, k: usize, seed: u64, ctx: &Context) -> Result<Eigen> {
-        eigen::full(self.projected.slice(s![..self.size, ..self.size]).to_owned(), k, seed, ctx)
+        eigen::full(self.projected.slice(s![..self.size, ..self.size]).mapv(T::double), k, seed, ctx)
     }
 
     /// The vectors with these coordinates.
     fn vectors_of(&self, ritz: &Eigen) -> Result<Array2<f64>> {
-        let coordinates = ritz.vectors.mapv(T::nearest);
-        Ok(gemm::product(self.rows().reversed_axes(), coordinates.view())?.mapv(T::double))
+        let mut vectors = Array2::zeros((self.vectors.ncols(), ritz.values.len()));
+        // Some columns at a time: all of them in both precisions would only need more memory.
+        for start in (0..ritz.values.len()).step_by(COLUMNS) {
+            let columns = s![.., start..(start + COLUMNS).min(ritz.values.len())];
+            let coordinates = ritz.vectors.slice(columns).mapv(T::nearest);
+            let some = gemm::product(self.rows().reversed_axes(), coordinates.view())?;
+            vectors.slice_mut(columns).zip_mut_with(&some, |x, y| *x = y.double());
+        }
+        Ok(vectors)
     }
 }
 

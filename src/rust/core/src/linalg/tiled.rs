@@ -18,11 +18,9 @@ pub(crate) const TILE: usize = 128;
 /// Genes whose entries one task sums up.
 const GENES: usize = 256;
 
-/// Cells in a section: what is put in order at once.
+/// Cells in a section: what is put in order at once. Sections stay in order while they fit the memory budget; others are put in
+/// order for each product.
 pub(crate) const SECTION: usize = 64 * TILE;
-
-/// Sections stay in order while they take at most this share of the memory; others are put in order for each product.
-pub(crate) const MEMORY_SHARE: usize = 4;
 
 /// Columns of a dense factor that are multiplied at once, in single and in double precision: two cache lines.
 pub(super) const SINGLE: usize = 32;
@@ -212,7 +210,7 @@ impl Scaled<'_> {
             let Some(held) = section.get() else {
                 let made = self.in_order(cells.clone());
                 let bytes = made.iter().map(Tile::bytes).sum::<usize>() + tiles.bytes();
-                let made = if bytes <= self.memory() / MEMORY_SHARE { section.get_or_init(|| made) } else { &made };
+                let made = if bytes <= self.memory() { section.get_or_init(|| made) } else { &made };
                 work(cells.start, made)?;
                 continue;
             };

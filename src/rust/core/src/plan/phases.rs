@@ -10,7 +10,7 @@ use crate::linalg::integers::LANES;
 use crate::linalg::lanczos;
 use crate::linalg::pca::{PcaSolver, exact_limit};
 use crate::linalg::randomized_svd::basis;
-use crate::linalg::tiled::{MEMORY_SHARE, SECTION, TILE as TILE_OF_CELLS};
+use crate::linalg::tiled::{SECTION, TILE as TILE_OF_CELLS};
 use crate::mapping::Expansion;
 
 /// Share of the counts that is left after preprocessing with the default options (the rest is below `min_expression`).
@@ -186,8 +186,8 @@ fn pca((n, g, entries): (f64, f64, f64), k: f64, solver: PcaSolver, scores: bool
     };
     let vectors = vectors.min(side);
     let (in_order, section) = (entries * (1.0 + number) + n / TILE_OF_CELLS as f64 * g, SECTION as f64);
-    let held = in_order.min((memory as f64 / MEMORY_SHARE as f64).max(in_order * (section / n).min(1.0)));
-    let search = vectors * side * number + 2.0 * vectors * vectors * DOUBLE + g * PRODUCT;
+    let held = in_order.min((memory as f64).max(in_order * (section / n).min(1.0)));
+    let search = vectors * side * number + vectors * vectors * (DOUBLE + number) + g * PRODUCT;
     let rows = if n > g { (n.min(section) + g) * k * SINGLE } else { 0.0 };
     let flops = 4.0 * entries * vectors + 2.0 * entries * k + 2.0 * side * vectors * vectors;
     let work =

@@ -11,3 +11,25 @@
 pub(crate) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
     faer::traits::pulp::Arch::new().dispatch(work)
 }
+
+/// Which bits of a word are set, ascending.
+#[inline(always)]
+pub(crate) fn bits(mut word: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let bit = word.trailing_zeros();
+        word &= word.wrapping_sub(1);
+        (bit < u64::BITS).then_some(bit as usize)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_are_those_that_are_set() {
+        assert_eq!(bits(0).count(), 0);
+        assert_eq!(bits(1 << 63 | 5).collect::<Vec<_>>(), [0, 2, 63]);
+        assert_eq!(bits(u64::MAX).count(), 64);
+    }
+}

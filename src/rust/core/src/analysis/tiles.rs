@@ -172,8 +172,8 @@ fn cut(counts: &[usize], most: usize, widest: usize) -> Vec<Range<usize>> {
 /// Tiles whose entries fit the share of the memory budget that one thread has, in runs of about the same size.
 fn runs(counts: &[usize], ctx: &Context) -> Vec<Vec<Range<usize>>> {
     let threads = rayon::current_num_threads();
-    // A transposed entry takes 8 bytes, and as much again while it is ranked.
-    let most = (ctx.memory() / (16 * threads)).max(1);
+    // A transposed entry takes 8 bytes.
+    let most = (ctx.memory() / (8 * threads)).max(1);
     let run = |genes: Range<usize>| {
         let shift = |tile: Range<usize>| genes.start + tile.start..genes.start + tile.end;
         cut(&counts[genes.clone()], most, MAX_GENES).into_iter().map(shift).collect()

@@ -10,7 +10,7 @@
 use super::Metric;
 use super::points::Points;
 use crate::linalg::integers::{self, Pair};
-use crate::simd::vectorised;
+use crate::simd::{bits, vectorised};
 use faer::{Accum, MatMut, MatRef, Par, linalg::matmul::matmul};
 use rayon::prelude::*;
 use std::cmp::Reverse;
@@ -18,7 +18,7 @@ use std::cmp::Reverse;
 /// Rows per parallel block.
 const BLOCK: usize = 256;
 /// Scores that are compared at a time.
-const CHUNK: usize = u32::BITS as usize;
+const CHUNK: usize = 32;
 /// Candidates held per neighbour where rows are scored in fewer directions than they have.
 pub(crate) const HELD: usize = 20;
 
@@ -97,7 +97,7 @@ impl<'a> Scaled<'a> {
     /// |x|²/2 of row `i` of `points`, rounded to `row`, in units²; of the row as it was where `row` is not all of it.
     pub(super) fn half(&self, points: &Points, i: usize, row: &[Pair]) -> i32 {
         if self.directions.is_empty() && !points.is_without_angle(i) {
-            return integers::square(row) / 2;
+            return integers::product(row.as_flattened(), row.as_flattened()) / 2;
         }
         let square = points.scaled_square(i, &self.centre, self.scale);
         (0.5 * integers::units(self.width()).powi(2) * square) as i32
@@ -176,7 +176,7 @@ impl<'q> Best<'q> {
     pub(super) fn scan(&mut self, products: &[i32], halves: &[i32], row: impl Fn(usize) -> u32) {
         for (chunk, (products, halves)) in products.chunks(CHUNK).zip(halves.chunks(CHUNK)).enumerate() {
             let reached = products.iter().zip(halves).map(|(product, half)| product - half >= self.threshold);
-            for j in places(hits(reached)) {
+            for j in bits(hits(reached)) {
                 self.offer(products[j] - halves[j], row(chunk * CHUNK + j));
             }
         }
@@ -241,7 +241,7 @@ pub(super) fn scan_columns(best: &mut [Best], products: &[i32], halves: &[i32], 
                     let queries = chunk * CHUNK..chunk * CHUNK + products.len();
                     let (best, thresholds) = (&mut best[queries.clone()], &mut thresholds[queries]);
                     let reached = products.iter().zip(&*thresholds).map(|(product, limit)| product - half >= *limit);
-                    for at in places(hits(reached)) {
+                    for at in bits(hits(reached)) {
                         best[at].offer(products[at] - half, (first + row) as u32);
                         thresholds[at] = best[at].threshold;
                     }
@@ -265,21 +265,11 @@ pub(super) fn scan_rows(best: &mut [Best], products: &[i32], halves: &[i32], fir
 
 /// Bits of those that are true, of at most [`CHUNK`]: seldom any, which is found without early exit, many at a time.
 #[inline(always)]
-fn hits(found: impl Iterator<Item = bool> + Clone) -> u32 {
+fn hits(found: impl Iterator<Item = bool> + Clone) -> u64 {
     if !found.clone().fold(false, |any, found| any | found) {
         return 0;
     }
-    found.enumerate().fold(0, |hits, (at, found)| hits | u32::from(found) << at)
-}
-
-/// The places of the bits that are set.
-#[inline(always)]
-fn places(mut bits: u32) -> impl Iterator<Item = usize> {
-    std::iter::from_fn(move || {
-        let at = bits.trailing_zeros() as usize;
-        bits &= bits.wrapping_sub(1);
-        (at < u32::BITS as usize).then_some(at)
-    })
+    found.enumerate().fold(0, |hits, (at, found)| hits | u64::from(found) << at)
 }
 
 /// The k nearest of every query, in order, query by query. Rows are measured in their own order, each for all queries that hold it: where many hold

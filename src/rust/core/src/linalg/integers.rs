@@ -2,7 +2,7 @@
 //! them in panels, which stay while the others go by. Out: Σ x y of all pairs in units², exact in `i32`, hence the same on
 //! every machine.
 //!
-//! A processor multiplies twice as many of these as of `f32`. Its widest instructions are chosen at run time: AVX-512 VNNI, else
+//! Processors with VNNI multiply twice as many of these as of `f32`. The widest instructions are chosen at run time: AVX-512 VNNI, else
 //! AVX2, else what the compiler makes of plain Rust.
 
 use crate::simd::vectorised;
@@ -52,9 +52,11 @@ pub(crate) fn rounded(rows: &[f32], dimension: usize) -> Vec<Pair> {
     out
 }
 
-/// Σ x² of a rounded row.
-pub(crate) fn square(row: &[Pair]) -> i32 {
-    row.as_flattened().iter().map(|&x| i32::from(x).pow(2)).sum()
+/// Σ x y of two rounded rows.
+#[inline(always)]
+pub(crate) fn product(x: &[i16], y: &[i16]) -> i32 {
+    // No sum wraps (`units`), and additions that might can be reordered.
+    x.iter().zip(y).fold(0, |sum: i32, (&x, &y)| sum.wrapping_add(i32::from(x) * i32::from(y)))
 }
 
 /// Rows side by side: of each panel of [`LANES`] rows the first pairs of all, then the second ones, and so on. What is missing in
@@ -234,7 +236,8 @@ mod tests {
             Panels::new(&x, pairs).products_by(path, row, &mut out);
             assert!(out.iter().map(|&x| i64::from(x)).eq(expected.iter().copied()), "{path:?}, {d} coordinates");
         }
-        let squares: Vec<i64> = x.chunks(pairs).map(|x| i64::from(square(x))).collect();
+        let squares: Vec<i64> =
+            x.chunks(pairs).map(|x| i64::from(super::product(x.as_flattened(), x.as_flattened()))).collect();
         assert!(squares.into_iter().eq(x.chunks(pairs).map(|x| product(x, x))));
     }
 

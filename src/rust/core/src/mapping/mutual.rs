@@ -9,8 +9,8 @@ use super::cross_knn::Blocks;
 pub use super::neighbourhood::Neighbourhood;
 use super::neighbourhood::{Section, Sets};
 use super::stitch::{Coordinates, top_k};
-use super::words::{WORD, Words, bits};
-use crate::simd::vectorised;
+use super::words::{WORD, Words};
+use crate::simd::{bits, vectorised};
 use crate::sparse::{Graph, graph_from_rows, row};
 use crate::{Context, Result};
 use rayon::prelude::*;
@@ -65,10 +65,12 @@ pub fn mutual_graph(
     for (a, neighbourhood) in neighbourhoods.iter().enumerate() {
         let pairs: Vec<Pair> =
             (0..species).filter_map(|b| Pair::new(blocks, neighbourhoods, a, b, cell_offsets)).collect();
-        let of_section = |scratch: &mut Scratch, blocks: &Range<usize>| {
-            let section = neighbourhood.section(blocks.clone(), ctx)?;
+        let all: Vec<(usize, u64)> = (0..neighbourhood.blocks()).map(|block| (block, u64::MAX)).collect();
+        let of_section = |scratch: &mut Scratch, blocks: &&[(usize, u64)]| {
+            let start = blocks[0].0;
+            let section = neighbourhood.section(start..start + blocks.len(), ctx)?;
             let rows = search.rows(&pairs, &section, scratch)?;
-            let cells = &search.cell_at[cell_offsets[a] + blocks.start * WORD..];
+            let cells = &search.cell_at[cell_offsets[a] + start * WORD..];
             let cut = |(row, &cell): (&MutualRow, &u32)| {
                 ctx.check()?;
                 Ok((cell, search.cut(row, cell)))
@@ -76,7 +78,7 @@ pub fn mutual_graph(
             rows.iter().zip(cells).map(cut).collect()
         };
         let scratch = || Scratch::new(neighbourhood, &pairs);
-        let found: Vec<Vec<(u32, Partners)>> = sections(neighbourhood, longest, search.entries)
+        let found: Vec<Vec<(u32, Partners)>> = portions(&all, neighbourhood, longest, search.entries)
             .par_iter()
             .map_init(scratch, of_section)
             .collect::<Result<_>>()?;
@@ -86,22 +88,27 @@ pub fn mutual_graph(
     Ok(graph_from_rows(rows.len(), rows))
 }
 
-/// Cuts a species into sections of at most `longest` blocks and, where that is more than one block, of at most `entries` entries
-/// to make. Where the cuts fall changes no bit of the result.
-fn sections(hoods: &Neighbourhood, longest: usize, entries: usize) -> Vec<Range<usize>> {
-    let (mut sections, mut start, mut held) = (Vec::new(), 0, 0);
-    for block in 0..hoods.blocks() {
-        let need = hoods.to_make(block, u64::MAX);
-        if block > start && (held + need > entries || block - start == longest) {
-            sections.push(start..block);
-            (start, held) = (block, 0);
+/// Cuts blocks (and which of their cells: a bit each) into portions of at most `longest` blocks and, where that is more than one
+/// block, of at most `entries` entries to make. Where the cuts fall changes no bit of the result.
+fn portions<'a>(
+    blocks: &'a [(usize, u64)],
+    hoods: &Neighbourhood,
+    longest: usize,
+    entries: usize,
+) -> Vec<&'a [(usize, u64)]> {
+    let (mut portions, mut start, mut held) = (Vec::new(), 0, 0);
+    for (at, &(block, which)) in blocks.iter().enumerate() {
+        let need = hoods.to_make(block, which);
+        if at > start && (held + need > entries || at - start == longest) {
+            portions.push(&blocks[start..at]);
+            (start, held) = (at, 0);
         }
         held += need;
     }
-    if start < hoods.blocks() {
-        sections.push(start..hoods.blocks());
+    if start < blocks.len() {
+        portions.push(&blocks[start..]);
     }
-    sections
+    portions
 }
 
 /// Shares below this count as 0.
@@ -154,7 +161,7 @@ impl Search<'_> {
             match pair.to.sets() {
                 Sets::Held { by_member, .. } => self.add(pair, section, by_member, scratch, &mut rows)?,
                 Sets::Made(expander) => {
-                    for band in bands(&pair.candidates(section), pair.to, self.entries) {
+                    for band in portions(&pair.candidates(section), pair.to, usize::MAX, self.entries) {
                         let made = pair.to.make(expander, band.iter().copied(), self.ctx)?;
                         let by_member = made.transpose(pair.to.members(), |row| band[row].0 as u32);
                         drop(made);
@@ -242,23 +249,6 @@ impl Search<'_> {
         };
         parts.into_iter().flat_map(strongest).collect()
     }
-}
-
-/// Cuts candidates (cells of blocks, a bit each) into bands of at most `entries` entries where that is more than one block.
-fn bands<'a>(candidates: &'a [(usize, u64)], hoods: &Neighbourhood, entries: usize) -> Vec<&'a [(usize, u64)]> {
-    let (mut bands, mut start, mut held) = (Vec::new(), 0, 0);
-    for (at, &(block, which)) in candidates.iter().enumerate() {
-        let need = hoods.to_make(block, which);
-        if at > start && held + need > entries {
-            bands.push(&candidates[start..at]);
-            (start, held) = (at, 0);
-        }
-        held += need;
-    }
-    if start < candidates.len() {
-        bands.push(&candidates[start..]);
-    }
-    bands
 }
 
 /// An ordered pair of species with cross-species neighbours.

@@ -1,12 +1,13 @@
 //! The neighbourhoods of the cells of one species, as the search for mutual neighbours reads them: held whole where they fit
 //! the memory budget, else made for a section of cells at a time, whenever it is their turn.
 //!
-//! Cells stand in an order in which most follow one of their neighbours, and are taken in blocks of 64. A neighbourhood is a set
+//! Cells are taken in blocks of 64 that are near each other, one beside the next where that can be had. A neighbourhood is a set
 //! of members: cells, or whole groups where these are the neighbourhoods. A word says for which cells of a block a member is in
 //! the neighbourhood.
 
 use super::expand::{Expander, Pattern, Walk};
-use super::words::{BYTES, WORD, Words, bits};
+use super::words::{BYTES, WORD, Words};
+use crate::simd::bits;
 use crate::sparse::{Graph, graph_from_rows, row};
 use crate::{Context, Result};
 use rayon::prelude::*;
@@ -77,14 +78,14 @@ impl Neighbourhood {
         order: Vec<u32>,
         groups: Option<Vec<u32>>,
         members: usize,
-        of_cell: impl Fn(usize) -> &'a [u32],
+        of_cell: impl Fn(usize) -> &'a [u32] + Sync,
     ) -> Self {
-        let mut masks = Masks::new(members);
-        let of_block = |block: &[u32]| {
+        let of_block = |masks: &mut Masks, block: &[u32]| {
             block.iter().enumerate().for_each(|(bit, &cell)| masks.add(bit, of_cell(cell as usize)));
             masks.take()
         };
-        let by_block = Words::from_rows(order.chunks(WORD).map(of_block).collect());
+        let rows = order.par_chunks(WORD).map_init(|| Masks::new(members), of_block);
+        let by_block = Words::from_rows(rows.collect());
         Neighbourhood { order, groups, members, sets: Sets::held(by_block, members) }
     }
 
@@ -189,13 +190,17 @@ impl Neighbourhood {
     #[cfg(feature = "cuda")]
     pub(crate) fn forward(&self) -> Option<Pattern> {
         let Sets::Held { by_block, .. } = &self.sets else { return None };
-        let mut rows = vec![Vec::new(); self.order.len()];
-        for block in 0..by_block.rows() {
+        let of_block = |block: usize| {
+            let mut rows = vec![Vec::new(); self.block(block).len()];
             let (members, masks) = by_block.row(block);
             for (&member, &mask) in members.iter().zip(masks) {
-                chosen(self.block(block), mask).for_each(|(_, cell)| rows[cell as usize].push(member));
+                bits(mask).for_each(|bit| rows[bit].push(member));
             }
-        }
+            rows
+        };
+        let blocks: Vec<Vec<Vec<u32>>> = (0..self.blocks()).into_par_iter().map(of_block).collect();
+        let mut rows = vec![Vec::new(); self.order.len()];
+        self.order.iter().zip(blocks.into_iter().flatten()).for_each(|(&cell, row)| rows[cell as usize] = row);
         Some(Pattern::from_rows(rows))
     }
 

@@ -4,7 +4,7 @@
 use super::cross_knn::{CENTRE, FLOOR};
 use super::projection::tanh_scale;
 use crate::knn::{Neighbours, dot};
-use crate::linalg::integers::units;
+use crate::linalg::integers::{product, units};
 use crate::simd::vectorised;
 use crate::sparse::{Graph, graph_from_rows, row};
 use ndarray::Array2;
@@ -74,9 +74,7 @@ impl<'a> Coordinates<'a> {
     /// The same from rounded coordinates; off by at most [`Coordinates::error`].
     #[inline(always)]
     pub(super) fn near_correlation(&self, i: usize, j: usize) -> f32 {
-        let products = self.rounded(i).iter().zip(self.rounded(j)).map(|(&x, &y)| i32::from(x) * i32::from(y));
-        // No sum wraps (`units`), and additions that might can be reordered.
-        products.fold(0i32, |sum, product| sum.wrapping_add(product)) as f32 * self.square_unit
+        product(self.rounded(i), self.rounded(j)) as f32 * self.square_unit
     }
 
     /// Largest error of [`Coordinates::near_correlation`]: d coordinates, each off by half a unit, put a row of length 1 off by

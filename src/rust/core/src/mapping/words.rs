@@ -64,25 +64,9 @@ impl Words {
     }
 }
 
-/// Which bits of a word are set, ascending.
-pub(super) fn bits(mut word: u64) -> impl Iterator<Item = usize> {
-    std::iter::from_fn(move || {
-        let bit = word.trailing_zeros() as usize;
-        word &= word.wrapping_sub(1);
-        (bit < WORD).then_some(bit)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bits_are_those_that_are_set() {
-        assert_eq!(bits(0).count(), 0);
-        assert_eq!(bits(1 << 63 | 5).collect::<Vec<_>>(), [0, 2, 63]);
-        assert_eq!(bits(u64::MAX).count(), WORD);
-    }
 
     #[test]
     fn the_transpose_holds_the_same_words_under_the_names_of_their_rows() {

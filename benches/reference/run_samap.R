@@ -21,6 +21,8 @@ threads <- as.integer(arguments[[3]])
 dir.create(out, recursive = TRUE, showWarnings = FALSE)
 atlases <- lapply(c(human = "human", mouse = "mouse"), function(species) read_plain(data, species))
 homology <- readRDS(file.path(data, "homology.rds"))
+# What reading leaves behind is not samap's.
+invisible(gc())
 done("start and reading")
 
 sm <- samap(atlases, homology, keys = "cell_type", umap = FALSE, threads = threads, verbose = FALSE)

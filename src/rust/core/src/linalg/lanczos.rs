@@ -59,24 +59,23 @@ const STEP: u64 = 0x1a2c_705e;
 struct Basis<T> {
     vectors: Array2<T>,
     size: usize,
-    projected: Array2<T>,
+    /// The projection, which is symmetric: of each block the columns above and on the diagonal.
+    projected: Vec<Array2<T>>,
 }
 
 impl<T: Real> Basis<T> {
     /// Room for `room` vectors of length `n`.
     fn new(room: usize, n: usize) -> Self {
-        Basis { vectors: Array2::zeros((room, n)), size: 0, projected: Array2::zeros((room, room)) }
+        Basis { vectors: Array2::zeros((room, n)), size: 0, projected: Vec::new() }
     }
 
     /// One more block; the room doubles where it is used up.
     fn push(&mut self, block: &Array2<f64>) {
         let (n, end) = (block.nrows(), self.size + block.ncols());
         if end > self.vectors.nrows() {
-            let mut larger = Basis::new(2 * end, n);
-            larger.vectors.slice_mut(s![..self.size, ..]).assign(&self.rows());
-            let made = s![..self.size, ..self.size];
-            larger.projected.slice_mut(made).assign(&self.projected.slice(made));
-            (self.vectors, self.projected) = (larger.vectors, larger.projected);
+            let mut larger = Array2::zeros((2 * end, n));
+            larger.slice_mut(s![..self.size, ..]).assign(&self.rows());
+            self.vectors = larger;
         }
         Zip::from(self.vectors.slice_mut(s![self.size..end, ..])).and(block.t()).for_each(|x, &y| *x = T::nearest(y));
         self.size = end;
@@ -106,7 +105,12 @@ impl<T: Real> Basis<T> {
 
     /// Eigenpairs of the projected operator, in coordinates of the basis.
     fn ritz(&self, k: usize, seed: u64, ctx: &Context) -> Result<Eigen> {
-        eigen::full(self.projected.slice(s![..self.size, ..self.size]).mapv(T::double), k, seed, ctx)
+        let mut projected = Array2::zeros((self.size, self.size));
+        for columns in &self.projected {
+            let (end, width) = columns.dim();
+            projected.slice_mut(s![..end, end - width..end]).zip_mut_with(columns, |x, y| *x = y.double());
+        }
+        eigen::full(projected, k, seed, ctx)
     }
 
     /// The vectors with these coordinates.
@@ -142,11 +146,10 @@ pub fn leading<T: Real>(
     while basis.size + b <= limit {
         ctx.check()?;
         basis.push(&block);
-        let (from, to) = (basis.size - b, basis.size);
+        let from = basis.size - b;
         // The image of a block lies in the span of the blocks before it, itself and the next one, but for rounding.
         let (image, coefficients) = basis.remove_fully_from(from.saturating_sub(b), apply(block.view())?)?;
-        // The projection is symmetric: the upper triangle is enough.
-        basis.projected.slice_mut(s![..to, from..to]).assign(&coefficients);
+        basis.projected.push(coefficients);
         let (mut next, remainder) = qr::thin(image.view())?;
         let last = basis.size + b > limit;
         if basis.size >= next_check || last {

@@ -81,12 +81,13 @@ impl<T: Real, const W: usize> Packed<T, W> {
     }
 }
 
-/// The entries of some cells, gene by gene, by ascending cell.
+/// The entries of some cells, column by column, by ascending cell.
 struct Tile<T> {
-    /// Number of entries of each column.
-    counts: Vec<u8>,
-    /// First entry of every [`GENES`]-th column.
-    starts: Vec<u32>,
+    /// Place among [`GENES`] columns and number of entries of each column that has any, such columns by ascending number: how
+    /// often a loop over the entries of a column runs is then what the processor expects.
+    columns: Vec<(u8, u8)>,
+    /// First of `columns` and first entry of every [`GENES`] columns, and how many there are.
+    starts: Vec<(u32, u32)>,
     /// Cell of each entry, from 0.
     cells: Vec<u8>,
     values: Vec<T>,
@@ -104,48 +105,72 @@ struct Scratch<T> {
 impl<T: Real> Tile<T> {
     fn of(scaled: &Scaled, cells: Range<usize>, scratch: &mut Scratch<T>) -> Self {
         let Scratch { found, next } = scratch;
-        let mut counts = vec![0; scaled.genes()];
+        // How many entries a column has, and then where they begin.
+        next.clear();
+        next.resize(scaled.genes(), 0);
         found.clear();
         for (i, cell) in (0..).zip(cells) {
             scaled.each(
                 cell,
                 #[inline(always)]
                 |j, x| {
-                    counts[j] += 1;
+                    next[j] += 1;
                     found.push((i, j as u32, T::nearest(x)));
                 },
             );
         }
-        next.clear();
-        let mut end = 0;
-        for &count in &counts {
-            next.push(end);
-            end += u32::from(count);
+        let (mut columns, mut starts, mut end) = (Vec::new(), vec![(0, 0)], 0);
+        for next in next.chunks_mut(GENES) {
+            let first = columns.len();
+            let with_entries = (0..=u8::MAX).zip(next.iter()).filter(|&(_, &count)| count > 0);
+            columns.extend(with_entries.map(|(column, &count)| (column, count as u8)));
+            columns[first..].sort_unstable_by_key(|&(column, count)| (count, column));
+            for &(column, count) in &columns[first..] {
+                next[usize::from(column)] = end;
+                end += u32::from(count);
+            }
+            starts.push((columns.len() as u32, end));
         }
-        let starts = next.iter().copied().step_by(GENES).collect();
         let (mut cells, mut values) = (vec![0; found.len()], vec![T::zero(); found.len()]);
         for &(cell, j, x) in found.iter() {
             let place = &mut next[j as usize];
             (cells[*place as usize], values[*place as usize]) = (cell, x);
             *place += 1;
         }
-        Tile { counts, starts, cells, values }
+        Tile { columns, starts, cells, values }
     }
 
     fn bytes(&self) -> usize {
-        self.counts.len() + size_of_val(&*self.starts) + self.cells.len() + size_of_val(&*self.values)
+        size_of_val(&*self.columns) + size_of_val(&*self.starts) + self.cells.len() + size_of_val(&*self.values)
+    }
+
+    /// Calls `take` with each column of the `chunk`-th [`GENES`] ones that has entries: its place among them, and the entries'
+    /// cells and values.
+    #[inline(always)]
+    fn each_column(&self, chunk: usize, mut take: impl FnMut(usize, &[u8], &[T])) {
+        let ((first, start), (last, _)) = (self.starts[chunk], self.starts[chunk + 1]);
+        let mut start = start as usize;
+        for &(column, count) in &self.columns[first as usize..last as usize] {
+            let end = start + usize::from(count);
+            take(usize::from(column), &self.cells[start..end], &self.values[start..end]);
+            start = end;
+        }
     }
 
     /// Adds a strip of A B to the rows of the cells.
     #[inline(always)]
     fn add_product<const W: usize>(&self, b: &[Strip<T, W>], sums: &mut [Strip<T, W>; TILE]) {
-        let mut start = 0;
-        for (&count, row) in self.counts.iter().zip(b) {
-            let end = start + usize::from(count);
-            for (&cell, &x) in self.cells[start..end].iter().zip(&self.values[start..end]) {
-                sums[usize::from(cell) % TILE].add(x, row);
-            }
-            start = end;
+        for (chunk, b) in b.chunks(GENES).enumerate() {
+            self.each_column(
+                chunk,
+                #[inline(always)]
+                |column, cells, values| {
+                    let row = &b[column];
+                    for (&cell, &x) in cells.iter().zip(values) {
+                        sums[usize::from(cell) % TILE].add(x, row);
+                    }
+                },
+            );
         }
     }
 
@@ -159,21 +184,20 @@ impl<T: Real> Tile<T> {
         out: &mut [f64],
         width: usize,
     ) {
-        let (mut start, first) = (self.starts[chunk] as usize, chunk * GENES);
-        for (&count, out) in self.counts[first..].iter().zip(out.chunks_mut(width)) {
-            let end = start + usize::from(count);
-            if end > start {
+        self.each_column(
+            chunk,
+            #[inline(always)]
+            |column, cells, values| {
                 let mut sums = Strip::zeros();
-                for (&cell, &x) in self.cells[start..end].iter().zip(&self.values[start..end]) {
+                for (&cell, &x) in cells.iter().zip(values) {
                     sums.add(x, &s[usize::from(cell)]);
                 }
-                let out = &mut out[strip.clone()];
+                let out = &mut out[column * width..][strip.clone()];
                 for k in 0..out.len().min(W) {
                     out[k] += sums.0[k].double();
                 }
-            }
-            start = end;
-        }
+            },
+        );
     }
 }
 

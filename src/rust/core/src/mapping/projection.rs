@@ -6,9 +6,9 @@
 //! components is S_a PC_a. Every block is centred. Neither S_a H_ab nor a genes × genes Gram matrix is ever made.
 
 use super::{Atlas, row_blocks};
+use crate::simd::vectorised;
 use crate::sparse::{Column, Csr, Graph, row};
 use crate::{Context, Result, with_expression};
-use faer::traits::pulp::{Arch, Simd, WithSimd};
 use ndarray::{Array2, ArrayView1, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 use sprs::SpIndex;
@@ -18,9 +18,16 @@ use std::ops::Range;
 const NO_GENE: u32 = u32::MAX;
 
 /// Cells projected at a time.
-const CELLS: usize = 128;
+const CELLS: usize = 512;
 /// Columns of the expression for which they are projected at a time.
-const COLUMNS: usize = 64;
+const COLUMNS: usize = 512;
+/// Components whose sums are held in registers.
+const STRIP: usize = 32;
+
+/// Some components of a row of P, in cache lines of their own; those beyond the last are 0.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Strip([f32; STRIP]);
 
 /// A variance below this share of the mean square is rounding: the column is constant.
 const CONSTANT: f64 = 1e-14;
@@ -85,6 +92,21 @@ pub fn pair_block(scaled: &Graph, from: Range<usize>, to: Range<usize>, pairwise
     if pairwise { normalise_columns(block) } else { block }
 }
 
+/// The edges of a graph to the genes that are kept; its shape stays.
+fn select_columns(graph: &Graph, keep: impl Fn(usize) -> bool) -> Graph {
+    let (mut pointers, mut columns, mut values) = (vec![0], Vec::new(), Vec::new());
+    for g in 0..graph.rows() {
+        let (partners, edges) = row(graph, g);
+        let kept = partners.iter().zip(edges).filter(|&(&h, _)| keep(h as usize));
+        kept.for_each(|(&h, &edge)| {
+            columns.push(h);
+            values.push(edge);
+        });
+        pointers.push(columns.len());
+    }
+    Graph::new(graph.shape(), pointers, columns, values)
+}
+
 /// What the projection needs of one species and no pass changes.
 pub struct Scaled<'a> {
     atlas: &'a Atlas<'a>,
@@ -94,10 +116,12 @@ pub struct Scaled<'a> {
     mean: Vec<f64>,
     /// w / sd per gene, so that S = X diag(scale).
     scale: Vec<f64>,
+    /// Population standard deviation of S per gene: w, and 0 where X is constant.
+    deviation: Vec<f64>,
 }
 
 impl<'a> Scaled<'a> {
-    /// Means and population standard deviations (0 → 1) of the genes in the homology graph, in one pass over the cells.
+    /// Means and population standard deviations of the genes in the homology graph, in one pass over the cells.
     ///
     /// # Errors
     /// Cancelled.
@@ -117,9 +141,10 @@ impl<'a> Scaled<'a> {
         }))?;
         let cells = atlas.expression.cells();
         let mean = moments.sum.iter().map(|sum| sum / cells as f64).collect();
-        let deviation = moments.deviations(cells);
-        let scale = (0..genes).map(|g| atlas.weights[atlas.gene_columns[g] as usize] / deviation[g]).collect();
-        Ok(Scaled { atlas, gene_of_column, mean, scale })
+        let weights = atlas.gene_columns.iter().map(|&column| atlas.weights[column as usize]);
+        let of_gene = |(weight, sd): (f64, f64)| if sd == 0.0 { (weight, 0.0) } else { (weight / sd, weight) };
+        let (scale, deviation) = weights.zip(moments.deviations(cells)).map(of_gene).unzip();
+        Ok(Scaled { atlas, gene_of_column, mean, scale, deviation })
     }
 
     /// Number of latent components of the species.
@@ -147,16 +172,34 @@ impl<'a> Scaled<'a> {
         self.atlas.weights[self.atlas.gene_columns[gene] as usize]
     }
 
-    /// σ_h: population standard deviation over the cells of (S H)_·h for every gene h of the other species, 0 → 1. One pass
-    /// over the sparse cells. `block`: H_ab, genes of this species × genes of the other.
+    /// σ_h: population standard deviation over the cells of (S H)_·h for every gene h of the other species, 0 → 1.
+    /// `block`: H_ab, genes of this species × genes of the other.
     ///
     /// # Errors
     /// Cancelled.
     pub fn sigma(&self, block: &Graph, ctx: &Context) -> Result<Vec<f64>> {
-        let moments = with_expression!(self.atlas.expression, x => moments(x, block.cols(), ctx, |columns, values, sums| {
-            self.translate(columns, values, block, sums);
-        }))?;
-        Ok(moments.deviations(self.atlas.expression.cells()))
+        self.sigma_with(block, |shared| {
+            let moments = with_expression!(self.atlas.expression, x => moments(x, shared.cols(), ctx, |columns, values, sums| {
+                self.translate(columns, values, shared, sums);
+            }))?;
+            Ok(moments.deviations(self.atlas.expression.cells()))
+        })
+    }
+
+    /// σ where a gene h with one homolog g has |H_gh| times the deviation of S_·g, and `pass` finds the others over the cells:
+    /// from H with their columns alone the deviation of every column.
+    pub(crate) fn sigma_with(&self, block: &Graph, pass: impl FnOnce(&Graph) -> Result<Vec<f64>>) -> Result<Vec<f64>> {
+        let mut homologs = vec![0_u32; block.cols()];
+        block.indices().iter().for_each(|&h| homologs[h as usize] += 1);
+        let shared = select_columns(block, |h| homologs[h] > 1);
+        let mut sigma = if shared.nnz() > 0 { pass(&shared)? } else { vec![0.0; block.cols()] };
+        for (edge, (g, h)) in block.iter() {
+            if homologs[h as usize] == 1 {
+                sigma[h as usize] = edge.abs() * self.deviation[g as usize];
+            }
+        }
+        sigma.iter_mut().filter(|sigma| **sigma == 0.0).for_each(|sigma| *sigma = 1.0);
+        Ok(sigma)
     }
 
     /// Adds (S H)_i· of one cell to the sums.
@@ -181,47 +224,60 @@ impl<'a> Scaled<'a> {
 
     /// P = diag(w_a / sd_a) PC_a: what projects expression onto the species' own components.
     fn own_operator(&self) -> Operator {
-        let mut operator = Operator::new(self.gene_of_column.len(), self.components());
-        for (gene, &column) in self.atlas.gene_columns.iter().enumerate() {
-            if self.scale[gene] != 0.0 {
-                operator.push(column, |sum| add_scaled(sum, self.scale[gene], self.loadings(gene)));
-            }
-        }
-        operator
+        self.operator(self.components(), |_| true, |gene, sum| add_scaled(sum, self.scale[gene], self.loadings(gene)))
     }
 
     /// P = diag(w_a / sd_a) H_ab diag(w_b / σ) PC_b: what projects expression onto the components of species b.
     fn cross_operator(&self, other: &Scaled, block: &Graph, sigma: &[f64]) -> Operator {
-        let mut operator = Operator::new(self.gene_of_column.len(), other.components());
-        for (gene, &column) in self.atlas.gene_columns.iter().enumerate() {
+        let of_gene = |gene: usize, sum: &mut [f64]| {
             let (partners, edges) = row(block, gene);
-            if partners.is_empty() || self.scale[gene] == 0.0 {
-                continue;
+            for (&h, &edge) in partners.iter().zip(edges) {
+                let h = h as usize;
+                add_scaled(sum, self.scale[gene] * edge * (other.weight(h) / sigma[h]), other.loadings(h));
             }
-            operator.push(column, |sum| {
-                for (&h, &edge) in partners.iter().zip(edges) {
-                    let h = h as usize;
-                    add_scaled(sum, self.scale[gene] * edge * (other.weight(h) / sigma[h]), other.loadings(h));
-                }
-            });
+        };
+        self.operator(other.components(), |gene| !row(block, gene).0.is_empty(), of_gene)
+    }
+
+    /// P with a row of `width` components for each gene that `has` one: what `add` adds to zeros.
+    fn operator(&self, width: usize, has: impl Fn(usize) -> bool, add: impl Fn(usize, &mut [f64]) + Sync) -> Operator {
+        let genes: Vec<usize> = (0..self.scale.len()).filter(|&gene| self.scale[gene] != 0.0 && has(gene)).collect();
+        let mut row_of_column = vec![NO_GENE; self.gene_of_column.len()];
+        for (row, &gene) in (0..).zip(&genes) {
+            row_of_column[self.atlas.gene_columns[gene] as usize] = row;
         }
-        operator
+        let strips = width.div_ceil(STRIP);
+        let mut rows = vec![Strip([0.0; STRIP]); genes.len() * strips];
+        rows.par_chunks_mut(strips.max(1)).zip(&genes).for_each_init(
+            || vec![0.0; width],
+            |sum, (row, &gene)| {
+                sum.fill(0.0);
+                add(gene, sum);
+                row.iter_mut().flat_map(|strip| &mut strip.0).zip(sum).for_each(|(x, sum)| *x = *sum as f32);
+            },
+        );
+        Operator { row_of_column, rows, strips }
     }
 
     /// Fills `out` (cells × components of the operator) with X P − mean(X) P.
     fn apply(&self, operator: &Operator, mut out: ArrayViewMut2<f32>, ctx: &Context) -> Result<()> {
-        let mut centre = vec![0.0; operator.width];
+        let mut centre = vec![[0.0; STRIP]; operator.strips];
         for (gene, &column) in self.atlas.gene_columns.iter().enumerate() {
-            if let Some(direction) = operator.row(column as usize) {
-                add_scaled(&mut centre, -self.mean[gene], direction);
+            if let Some(row) = operator.row(column as usize) {
+                centre.iter_mut().zip(row).for_each(|(sum, strip)| add_scaled(sum, -self.mean[gene], &strip.0));
             }
         }
         with_expression!(self.atlas.expression, x => {
-            out.axis_chunks_iter_mut(Axis(0), CELLS).into_par_iter().enumerate().try_for_each(|(block, mut rows)| {
+            out.axis_chunks_iter_mut(Axis(0), CELLS).into_par_iter().enumerate().try_for_each(|(block, mut out)| {
                 ctx.check()?;
-                let mut sums = centre.repeat(rows.nrows());
-                Arch::new().dispatch(Products { operator, x, first: block * CELLS, sums: &mut sums });
-                rows.iter_mut().zip(&sums).for_each(|(out, &sum)| *out = sum as f32);
+                let mut sums = centre.repeat(out.nrows());
+                vectorised(
+                    #[inline(always)]
+                    || operator.add_products(x, block * CELLS, &mut sums),
+                );
+                for (mut out, sums) in out.outer_iter_mut().zip(sums.chunks(operator.strips.max(1))) {
+                    out.iter_mut().zip(sums.as_flattened()).for_each(|(out, &sum)| *out = sum as f32);
+                }
                 Ok(())
             })
         })
@@ -231,59 +287,52 @@ impl<'a> Scaled<'a> {
 /// The dense matrix P (columns of the expression × components) with only the rows that are not zero.
 struct Operator {
     row_of_column: Vec<u32>,
-    values: Vec<f32>,
-    width: usize,
+    /// Row by row.
+    rows: Vec<Strip>,
+    /// Strips of a row.
+    strips: usize,
 }
 
 impl Operator {
-    fn new(columns: usize, width: usize) -> Self {
-        Operator { row_of_column: vec![NO_GENE; columns], values: Vec::new(), width }
-    }
-
-    /// The row of an expression column: what `add` adds to zeros.
-    fn push(&mut self, column: u32, add: impl FnOnce(&mut [f64])) {
-        self.row_of_column[column as usize] = (self.values.len() / self.width.max(1)) as u32;
-        let mut sum = vec![0.0; self.width];
-        add(&mut sum);
-        self.values.extend(sum.iter().map(|&x| x as f32));
-    }
-
-    #[inline(always)]
-    fn row(&self, column: usize) -> Option<&[f32]> {
+    fn row(&self, column: usize) -> Option<&[Strip]> {
         let row = self.row_of_column[column];
-        (row != NO_GENE).then(|| &self.values[row as usize * self.width..(row as usize + 1) * self.width])
+        (row != NO_GENE).then(|| &self.rows[row as usize * self.strips..(row as usize + 1) * self.strips])
     }
-}
 
-/// Adds X P of the cells from `first` on to `sums`, a row per cell. Compiled for the vector instructions of the machine at
-/// hand, which changes no bit: nothing is fused or reordered.
-struct Products<'a, C: Column> {
-    operator: &'a Operator,
-    x: &'a Csr<C>,
-    first: usize,
-    sums: &'a mut [f64],
-}
-
-impl<C: Column> WithSimd for Products<'_, C> {
-    type Output = ();
-
-    /// Some columns at a time for all cells, so that their rows of P are read from the cache; every sum runs over ascending
-    /// columns.
+    /// Adds X P of the cells from `first` on to `sums`, a row of strips per cell. Some columns at a time for all cells, so that
+    /// their rows of P are read from the cache, and a strip of a cell's sums in registers; every sum runs over ascending columns.
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let width = self.operator.width.max(1);
-        let mut done = vec![0_usize; self.sums.len() / width];
-        for end in (COLUMNS..self.x.cols() + COLUMNS).step_by(COLUMNS) {
-            for ((i, sum), done) in self.sums.chunks_exact_mut(width).enumerate().zip(&mut done) {
-                let (columns, values) = row(self.x, self.first + i);
-                for (&column, &value) in columns[*done..].iter().zip(&values[*done..]) {
-                    if column.index() >= end {
-                        break;
+    fn add_products<C: Column>(&self, x: &Csr<C>, first: usize, sums: &mut [[f64; STRIP]]) {
+        let cells = sums.len() / self.strips.max(1);
+        let mut done = vec![0_usize; cells];
+        // Row of P and value of each entry under way, and how many they are up to each cell.
+        let (mut entries, mut ends) = (Vec::new(), Vec::new());
+        for end in (COLUMNS..x.cols() + COLUMNS).step_by(COLUMNS) {
+            entries.clear();
+            ends.clear();
+            for (i, done) in done.iter_mut().enumerate() {
+                let (columns, values) = row(x, first + i);
+                while *done < columns.len() && columns[*done].index() < end {
+                    let row = self.row_of_column[columns[*done].index()];
+                    if row != NO_GENE {
+                        entries.push((row as usize * self.strips, f64::from(values[*done])));
                     }
                     *done += 1;
-                    if let Some(direction) = self.operator.row(column.index()) {
-                        add_scaled(sum, f64::from(value), direction);
+                }
+                ends.push(entries.len());
+            }
+            for strip in 0..self.strips {
+                let mut start = 0;
+                for (i, &end) in ends.iter().enumerate() {
+                    let mut sum = sums[i * self.strips + strip];
+                    for &(row, value) in &entries[start..end] {
+                        let Strip(row) = &self.rows[row + strip];
+                        for k in 0..STRIP {
+                            sum[k] += value * f64::from(row[k]);
+                        }
                     }
+                    sums[i * self.strips + strip] = sum;
+                    start = end;
                 }
             }
         }
@@ -335,13 +384,13 @@ impl Sums {
     }
 }
 
-/// Population standard deviations (0 → 1) from sums and sums of squares over `cells` cells.
+/// Population standard deviations from sums and sums of squares over `cells` cells.
 pub(crate) fn deviations(sums: &[f64], squares: &[f64], cells: usize) -> Vec<f64> {
     let n = cells as f64;
     let deviation = |(&sum, &squares): (&f64, &f64)| {
         let (mean, mean_square) = (sum / n, squares / n);
         let variance = mean_square - mean * mean;
-        if variance <= CONSTANT * mean_square { 1.0 } else { variance.sqrt() }
+        if variance <= CONSTANT * mean_square { 0.0 } else { variance.sqrt() }
     };
     sums.iter().zip(squares).map(deviation).collect()
 }

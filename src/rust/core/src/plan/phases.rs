@@ -185,9 +185,9 @@ fn pca((n, g, entries): (f64, f64, f64), k: f64, solver: PcaSolver, scores: bool
         basis(k as usize) as f64
     };
     let vectors = vectors.min(side);
-    let (in_order, section) = (entries * (1.0 + number) + n / TILE_OF_CELLS as f64 * g, SECTION as f64);
+    let (in_order, section) = (entries * (1.0 + number) + n / TILE_OF_CELLS as f64 * 2.0 * g, SECTION as f64);
     let held = in_order.min((memory as f64).max(in_order * (section / n).min(1.0)));
-    let search = vectors * side * number + vectors * vectors * (DOUBLE + number) + g * PRODUCT;
+    let search = vectors * side * number + vectors * vectors * (DOUBLE + number / 2.0) + g * PRODUCT;
     let rows = if n > g { (n.min(section) + g) * k * SINGLE } else { 0.0 };
     let flops = 4.0 * entries * vectors + 2.0 * entries * k + 2.0 * side * vectors * vectors;
     let work =

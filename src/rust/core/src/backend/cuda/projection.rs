@@ -74,8 +74,8 @@ impl<'a> Projector<'a> {
         })
     }
 
-    /// σ of every gene of the other species; `block`: H.
-    fn sigma(&self, gpu: &Gpu, block: &Graph, ctx: &Context) -> Result<Vec<f64>> {
+    /// Standard deviation of every column of S H over the cells; `block`: H.
+    fn deviations(&self, gpu: &Gpu, block: &Graph, ctx: &Context) -> Result<Vec<f64>> {
         let targets = block.cols();
         gpu.tile("σ", 1, self.genes * CELLS * 8, 1)?;
         let by_target = DeviceGraph::new(gpu, &transposed(block))?;
@@ -220,7 +220,7 @@ pub(super) fn project_cross(
         for (b, to) in species.iter().enumerate().filter(|&(b, _)| b != a) {
             let genes = |s: usize| gene_offsets[s]..gene_offsets[s + 1];
             let block = pair_block(scaled, genes(a), genes(b), pairwise);
-            let sigma = from.sigma(gpu, &block, ctx)?;
+            let sigma = from.host.sigma_with(&block, |shared| from.deviations(gpu, shared, ctx))?;
             let ratio: Vec<f64> = sigma.iter().enumerate().map(|(h, sigma)| to.host.weight(h) / sigma).collect();
             from.project(gpu, to, &block, &ratio, (cell_offsets[a], components[b]), latent)?;
             gpu.wait()?;

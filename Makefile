@@ -20,6 +20,8 @@ REFERENCE_SIZES ?= pancreas 12000 36000
 # How the scaling series gives the counts to samap(): memory (matrices), h5ad (paths; for what does not fit into R), or disk (paths, and
 # expression on disk, too).
 INPUT ?= memory
+# 0: copies of the shipped cells. Above: cells that have up to this share of their genes from another cell of their type.
+MIXED ?= 0
 SECONDS ?= 60
 
 help: ## this list
@@ -137,10 +139,10 @@ bench-reference: bench-programs ## side by side with sc-samap 3.0.1, about an ho
 	@R_LIBS="$(LIBRARY)" benches/reference/run.sh "$(SAMAP_TARGET_DIR)/release/generate" --runs $(RUNS) --threads $(THREADS) \
 	  --sizes $(REFERENCE_SIZES)
 
-bench-scale: bench-programs ## the scaling series; table and plot in benches/ (SIZES="4000 12000 36000" INPUT=memory THREADS=2 FRESH=1)
+bench-scale: bench-programs ## the scaling series; table and plot in benches/ (SIZES="4000 12000 36000" INPUT=memory MIXED=0 THREADS=2 FRESH=1)
 	@tools/install-deps.sh build
 	@tools/install-package.sh release "$(LIBRARY)"
-	@R_LIBS="$(LIBRARY)" Rscript benches/scale/run.R "$(SAMAP_TARGET_DIR)/release" $(INPUT) $(THREADS) $(SIZES)
+	@R_LIBS="$(LIBRARY)" Rscript benches/scale/run.R "$(SAMAP_TARGET_DIR)/release" $(INPUT) $(MIXED) $(THREADS) $(SIZES)
 
 clean: ## removes build/ and what R left in src/
 	@./cleanup

@@ -1,6 +1,7 @@
 # Tables, exponents and plot of the scaling series, from what one.R wrote at each size.
 
-report <- function(folder, sizes, threads, rates) {
+# series: the section of RESULTS.md and the name of the plot. folder: where the results are.
+report <- function(series, folder, sizes, threads, rates) {
   read <- function(size, name) {
     utils::read.csv(file.path(folder, paste0("result-", format(size, scientific = FALSE, trim = TRUE)), name))
   }
@@ -11,8 +12,9 @@ report <- function(folder, sizes, threads, rates) {
   floors <- grouped(read(max(sizes), "plan.csv"), "phase", "floor")
   utils::write.csv(phases, file.path(folder, "scaling-phases.csv"), row.names = FALSE)
   utils::write.csv(totals, file.path(folder, "scaling.csv"), row.names = FALSE)
-  ggplot2::ggsave(file.path("benches", "scaling.png"), scaling_plot(phases, totals), width = 9, height = 4.5, dpi = 110)
-  write_section("scaling", c(totals_table(totals), "", phase_table(phases, floors), "", footnote(totals, threads, rates)))
+  plot <- paste0(series, ".png")
+  ggplot2::ggsave(file.path("benches", plot), scaling_plot(phases, totals), width = 9, height = 4.5, dpi = 110)
+  write_section(series, c(totals_table(totals), "", phase_table(phases, floors), "", footnote(totals, plot, threads, rates)))
 }
 
 # The phases of all species and passes of a kind together: seconds (or another column) added up, and the highest peak.
@@ -65,13 +67,14 @@ phase_table <- function(phases, floors) {
   markdown(table)
 }
 
-footnote <- function(totals, threads, rates) {
+footnote <- function(totals, plot, threads, rates) {
   c(
     paste0("Seconds are from ", c(memory = "counts in memory", h5ad = "the h5ad files", disk = "the h5ad files, with expression on disk,")[[totals$input[[1]]]],
       " to scores and gene pairs; the phases of all species and passes are summed. Peak memory is that of the whole R"),
     "process up to the end of `samap()`. Exponents are slopes of the logarithms from 36 000 cells on, or over all sizes",
     "where there are no two of these. One run each, every size in a process of its own; what `samap_plan()` said before is beside it.",
-    "The floor of a phase at the largest size is its work divided by what the machine does at best (docs/performance.md). Plot: [scaling.png](scaling.png). Made by `make bench-scale`.", "",
+    "The floor of a phase at the largest size is its work divided by what the machine does at best (docs/performance.md). Made by",
+    paste0("`make bench-scale`. Plot: [", plot, "](", plot, ")."), "",
     paste0(describe_machine(threads), "; ", gsub("[{}\"]", "", rates))
   )
 }

@@ -476,3 +476,49 @@ pub fn project_cross(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::knn::Neighbours;
+    use crate::sparse::Expression;
+
+    #[test]
+    fn sigma_is_that_of_the_projected_cells() {
+        // Four cells of four genes; the last gene is constant, the one before has no weight.
+        let cells = [[1.0, 0.0, 2.0, 3.0], [0.0, 4.0, 1.0, 3.0], [5.0, 0.0, 0.0, 3.0], [2.0, 2.0, 0.0, 3.0]];
+        let (pointers, columns) = ([0, 4, 8, 12, 16], [0, 1, 2, 3].repeat(4));
+        let expression = Expression::from_rows("x", 4, &pointers, &columns, cells.as_flattened()).unwrap();
+        let (weights, gene_columns) = ([0.5, 0.8, 0.0, 0.9], [0, 1, 2, 3]);
+        let neighbours = Neighbours { k: 1, indices: vec![0, 1, 2, 3], distances: vec![0.0; 4] };
+        let loadings = Array2::zeros((4, 1));
+        let atlas = Atlas {
+            expression: &expression,
+            weights: &weights,
+            neighbours: &neighbours,
+            loadings: &loadings,
+            gene_columns: &gene_columns,
+            groups: &[0; 4],
+        };
+        let scaled = Scaled::new(&atlas, &Context::default()).unwrap();
+        // Columns: one homolog, two of them, one constant, one of no weight, none.
+        let edges = [vec![(0, 0.3), (1, 0.2)], vec![(1, 0.7)], vec![(3, 1.0)], vec![(2, 0.6)]];
+        let (mut pointers, mut columns, mut values) = (vec![0], Vec::new(), Vec::new());
+        for row in edges {
+            columns.extend(row.iter().map(|&(h, _)| h));
+            values.extend(row.iter().map(|&(_, edge)| edge));
+            pointers.push(columns.len());
+        }
+        let block = Graph::new((4, 5), pointers, columns, values);
+        let found = scaled.sigma(&block, &Context::default()).unwrap();
+        let sd = |values: Vec<f64>| {
+            let mean = values.iter().sum::<f64>() / 4.0;
+            (values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 4.0).sqrt()
+        };
+        let standard = |gene: usize| weights[gene] / sd(cells.iter().map(|cell| cell[gene]).collect());
+        let two = cells.iter().map(|cell| 0.2 * standard(0) * cell[0] + 0.7 * standard(1) * cell[1]).collect();
+        for (found, expected) in found.iter().zip([0.3 * 0.5, sd(two), 1.0, 1.0, 1.0]) {
+            assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+        }
+    }
+}

@@ -49,12 +49,13 @@ const EDGE: f64 = 12.0;
 /// Recorded seconds over the floor, per kind of work. Dense products come near the floor; what goes through sparse rows, tables
 /// of candidates or sorted lists does not.
 mod factor {
-    pub const PREPROCESS: f64 = 27.0;
+    pub const PREPROCESS: f64 = 6.0;
     pub const DECOMPOSITION: f64 = 1.2;
-    pub const KRYLOV: f64 = 4.5;
-    pub const NEIGHBOURS: f64 = 1.4;
+    pub const KRYLOV: f64 = 5.0;
+    pub const EXACT_NEIGHBOURS: f64 = 0.75;
+    pub const INVERTED_FILE: f64 = 1.4;
     pub const DISPERSIONS: f64 = 5.5;
-    pub const PROJECTION: f64 = 5.0;
+    pub const PROJECTION: f64 = 4.0;
     pub const NEIGHBOURHOODS: f64 = 10.0;
     pub const MUTUAL: f64 = 2.5;
     pub const REFINEMENT: f64 = 5.0;
@@ -212,7 +213,7 @@ fn knn(n: f64, m: f64, d: f64, (k, back): (f64, f64), options: &KnnOptions, thre
         let queries = if back > 0.0 { candidates(m, back) + found(m, back) } else { 0.0 };
         let bytes = rows * (d * UNITS + SINGLE) + tiles + candidates(n, k) + found(n, k) + queries;
         let work = Work { single: scored, ..Work::default() };
-        return Need { bytes, work, factor: factor::NEIGHBOURS };
+        return Need { bytes, work, factor: factor::EXACT_NEIGHBOURS };
     }
     let probes = options.probes(back == 0.0) as f64;
     let (width, held) = scored(d, k);
@@ -226,7 +227,7 @@ fn knn(n: f64, m: f64, d: f64, (k, back): (f64, f64), options: &KnnOptions, thre
     let rows = (largest + LISTS * largest.sqrt() * LANES as f64 / 2.0) * width * UNITS;
     let bytes = rows + found(largest, k) + found(m, back) + (ROW + SINGLE) * largest;
     let work = if back > 0.0 { one_way(n, m).plus(one_way(m, n)) } else { one_way(n, m) };
-    Need { bytes, work, factor: factor::NEIGHBOURS }
+    Need { bytes, work, factor: factor::INVERTED_FILE }
 }
 
 /// Coordinates that an inverted file scores of d, and rows that it measures for k neighbours.
@@ -358,18 +359,12 @@ fn cross_knn(ledger: &mut Ledger, joint: &Joint, settings: &Settings, pass: usiz
     let of_pair = |(a, b): (usize, usize)| {
         let (n, m) = (joint.sizes[a].n, joint.sizes[b].n);
         let need = knn(n, m, joint.width, (joint.k, joint.k), &settings.mapping.knn, settings.threads);
-        (need.bytes.max((n + m) * (joint.k * (PAIR + 2.0 * EDGE) + ROW)), need.work)
+        (need.bytes.max((n + m) * (joint.k * (PAIR + 2.0 * EDGE) + ROW)), (need.work, need.factor))
     };
-    let (bytes, work): (Vec<f64>, Vec<Work>) = joint.pairs().filter(|&(a, b)| a < b).map(of_pair).unzip();
+    let (bytes, work): (Vec<f64>, Vec<(Work, f64)>) = joint.pairs().filter(|&(a, b)| a < b).map(of_pair).unzip();
     let kept: f64 = joint.pairs().map(|(a, _)| joint.sizes[a].n * joint.k * EDGE).sum();
     let largest = bytes.into_iter().fold(0.0, f64::max);
-    let work = work.into_iter().fold(Work::default(), Work::plus);
-    ledger.phase(
-        None,
-        &format!("pass {pass}: cross-species neighbours"),
-        kept + largest,
-        &[(work, factor::NEIGHBOURS)],
-    );
+    ledger.phase(None, &format!("pass {pass}: cross-species neighbours"), kept + largest, &work);
 }
 
 /// Rows of the mutual graph are made in blocks; what is kept of them becomes the stitched graph.

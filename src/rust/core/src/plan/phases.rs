@@ -46,18 +46,21 @@ const PAIR: f64 = 16.0;
 const ROW: f64 = 24.0;
 const EDGE: f64 = 12.0;
 
+/// Products of 16-bit integers in the time of one in single precision: a vector has twice as many of them.
+const INTEGERS: f64 = 2.0;
+
 /// Recorded seconds over the floor, per kind of work. Dense products come near the floor; what goes through sparse rows, tables
 /// of candidates or sorted lists does not.
 mod factor {
     pub const PREPROCESS: f64 = 6.0;
     pub const DECOMPOSITION: f64 = 1.2;
     pub const KRYLOV: f64 = 5.0;
-    pub const EXACT_NEIGHBOURS: f64 = 0.75;
-    pub const INVERTED_FILE: f64 = 1.4;
+    pub const EXACT_NEIGHBOURS: f64 = 1.5;
+    pub const INVERTED_FILE: f64 = 1.9;
     pub const DISPERSIONS: f64 = 5.5;
     pub const PROJECTION: f64 = 4.0;
     pub const NEIGHBOURHOODS: f64 = 10.0;
-    pub const MUTUAL: f64 = 2.5;
+    pub const MUTUAL: f64 = 3.0;
     pub const REFINEMENT: f64 = 5.0;
     pub const LAYOUT: f64 = 9.0;
 }
@@ -212,7 +215,7 @@ fn knn(n: f64, m: f64, d: f64, (k, back): (f64, f64), options: &KnnOptions, thre
         let (rows, scored) = if back > 0.0 { (n + m, 2.0 * n * m * d) } else { (m, n * m * d) };
         let queries = if back > 0.0 { candidates(m, back) + found(m, back) } else { 0.0 };
         let bytes = rows * (d * UNITS + SINGLE) + tiles + candidates(n, k) + found(n, k) + queries;
-        let work = Work { single: scored, ..Work::default() };
+        let work = Work { single: scored / INTEGERS, ..Work::default() };
         return Need { bytes, work, factor: factor::EXACT_NEIGHBOURS };
     }
     let probes = options.probes(back == 0.0) as f64;
@@ -220,7 +223,7 @@ fn knn(n: f64, m: f64, d: f64, (k, back): (f64, f64), options: &KnnOptions, thre
     let one_way = |n: f64, m: f64| {
         let lists = LISTS * m.sqrt();
         let pairs = n * (m * (probes / lists).min(1.0) + 3.0 * lists) + 10.0 * 32.0 * lists * lists;
-        Work { single: 2.0 * pairs * width, moved: n * held * d * SINGLE, ..Work::default() }
+        Work { single: 2.0 * pairs * width / INTEGERS, moved: n * held * d * SINGLE, ..Work::default() }
     };
     // The last panel of a list is half empty.
     let largest = n.max(m);
@@ -385,7 +388,7 @@ fn mutual(ledger: &mut Ledger, joint: &Joint, settings: &Settings, pass: usize) 
     let coordinates = if correlations { joint.cells * (2.0 * DOUBLE + UNITS * joint.width) } else { 0.0 };
     let working = blocks + coordinates + making.max(stitching);
     let correlated = if correlations { 2.0 * candidates * joint.width } else { 0.0 };
-    let work = Work { single: correlated, moved: candidates * joint.k * PAIR, ..Work::default() };
+    let work = Work { single: correlated / INTEGERS, moved: candidates * joint.k * PAIR, ..Work::default() };
     ledger.phase(None, &format!("pass {pass}: mutual neighbours"), working, &[(work, factor::MUTUAL)]);
     ledger.hold(joint.edges * EDGE);
 }

@@ -8,7 +8,7 @@
 use super::expand::{Expander, Pattern, Walk};
 use super::words::{BYTES, WORD, Words};
 use crate::simd::bits;
-use crate::sparse::{Graph, graph_from_rows, row};
+use crate::sparse::{Graph, graph_from_rows, in_blocks, row};
 use crate::{Context, Result};
 use rayon::prelude::*;
 use std::borrow::Cow;
@@ -36,7 +36,7 @@ pub(super) enum Sets {
 impl Neighbourhood {
     /// Neighbourhoods from an expansion. The group of each cell only decides which cells are worked on together.
     pub fn of_cells(group: &[u32], forward: &Pattern) -> Self {
-        Self::held(in_blocks(forward, group), None, forward.rows(), |cell| forward.row(cell))
+        Self::held(in_order(forward, group), None, forward.rows(), |cell| forward.row(cell))
     }
 
     /// The group of each cell as its neighbourhood (the cell included): E = C, which says what the group of each cell is.
@@ -52,7 +52,7 @@ impl Neighbourhood {
     /// # Errors
     /// Cancelled.
     pub fn of_expander(group: &[u32], expander: Expander, bytes: usize, ctx: &Context) -> Result<Self> {
-        let (order, members) = (in_blocks(expander.graph(), group), expander.cells());
+        let (order, members) = (in_order(expander.graph(), group), expander.cells());
         // It grows to more than there is room for, or does not, whatever the threads do.
         let made = AtomicUsize::new(0);
         let fit = || 2 * BYTES * made.load(Ordering::Relaxed) <= bytes;
@@ -302,34 +302,12 @@ impl Masks {
     }
 }
 
-/// All cells, group by group, in blocks of cells that are near each other: breadth first, from a cell beside the block before.
-fn in_blocks(graph: &Pattern, group: &[u32]) -> Vec<u32> {
-    let mut starts: Vec<u32> = (0..group.len() as u32).collect();
+/// All cells, group by group, in blocks of cells that are near each other.
+fn in_order(graph: &Pattern, group: &[u32]) -> Vec<u32> {
+    let cells = 0..group.len() as u32;
+    let mut starts: Vec<u32> = cells.clone().collect();
     starts.sort_by_key(|&cell| group[cell as usize]);
-    let mut starts = starts.into_iter();
-    let (mut taken, mut order) = (vec![false; group.len()], Vec::<u32>::with_capacity(group.len()));
-    loop {
-        let beside = |&cell: &u32| {
-            let free = |&next: &u32| group[next as usize] == group[cell as usize] && !taken[next as usize];
-            graph.row(cell as usize).iter().copied().find(free)
-        };
-        let last = &order[order.len().saturating_sub(1) / WORD * WORD..];
-        let start = last.iter().rev().find_map(beside).or_else(|| starts.find(|&cell| !taken[cell as usize]));
-        let Some(start) = start else { return order };
-        let (mut at, full) = (order.len(), (order.len() / WORD + 1) * WORD);
-        taken[start as usize] = true;
-        order.push(start);
-        while at < order.len() && order.len() < full {
-            let cell = order[at] as usize;
-            for &next in graph.row(cell) {
-                if order.len() < full && group[next as usize] == group[cell] && !taken[next as usize] {
-                    taken[next as usize] = true;
-                    order.push(next);
-                }
-            }
-            at += 1;
-        }
-    }
+    in_blocks(WORD, cells, starts.into_iter(), |cell| graph.row(cell as usize), |cell| group[cell as usize])
 }
 
 #[cfg(test)]
@@ -344,17 +322,6 @@ mod tests {
         let indices: Vec<u32> = (0..cells).flat_map(near).collect();
         let groups = (0..cells).map(|i| u32::from(i % 3 == 0)).collect();
         (Neighbours { k: 5, distances: vec![0.0; indices.len()], indices }, groups)
-    }
-
-    #[test]
-    fn every_cell_comes_once_and_groups_one_after_the_other() {
-        let (found, groups) = ring(301);
-        let graph = Expander::new(&found, vec![5; 301], 1, Expansion::Bfs);
-        let order = in_blocks(graph.graph(), &groups);
-        let mut sorted = order.clone();
-        sorted.sort_unstable();
-        assert_eq!(sorted, (0..301).collect::<Vec<u32>>());
-        assert!(order.is_sorted_by_key(|&cell| groups[cell as usize]));
     }
 
     #[test]

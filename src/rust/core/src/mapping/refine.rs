@@ -4,25 +4,24 @@
 //! X̄_ig = Σ_j A_ij x_jg / Σ_j A_ij, j over the cells of gene g's species, is gene g as seen from cell i of any species. The
 //! weight of the edge (g ∈ a, h ∈ b) is the correlation of X̄_g and X̄_h over the cells of a and b.
 //!
-//! Pearson's correlation needs sums only: cells are averaged eight at a time and forgotten. Chatterjee's ξ sorts whole genes,
+//! Pearson's correlation needs sums only: cells are averaged eight at a time, which share neighbours, and forgotten. Chatterjee's ξ sorts whole genes,
 //! so X̄ is held for as many genes at a time as the memory allows. What is held together never changes a bit of the result.
 
+use super::Atlas;
 use super::check::check_genes;
 use super::tiles::{Tile, tiles};
 use super::xi::xi;
-use super::{Atlas, row_blocks};
 use crate::backend::{Averaged, Backend, Cpu};
 use crate::homology::HomologyGraph;
-use crate::sparse::{Column, Csr, Expression, Graph, graph_from_rows, row};
+use crate::simd::vectorised;
+use crate::sparse::{Expression, Graph, LANES, Lanes, Shares, add_sums, graph_from_rows, in_blocks, row, total};
 use crate::{Context, Error, Result, with_expression};
-use faer::traits::pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Cells averaged at a time: one cache line of `f64`.
-pub(super) const LANES: usize = 8;
-/// Most blocks of cells per species whose sums exist at the same time.
+/// Most portions of the cells of a species whose sums are made side by side, and cells in one at least.
 const BLOCKS: usize = 32;
+const LEAST: usize = 64;
 /// A variance below this share of the mean square is rounding: the gene is constant.
 const CONSTANT: f64 = 1e-13;
 /// Cells whose weights to a species sum to less have no neighbours there.
@@ -181,16 +180,35 @@ struct Cells<'a> {
     stitched: &'a Graph,
     /// First cell of each species, and the number of cells at the end.
     offsets: Vec<usize>,
+    /// The cells of each species, those that are averaged together one after the other.
+    orders: Vec<Vec<u32>>,
 }
 
 impl<'a> Cells<'a> {
     fn new(atlases: &'a [Atlas<'a>], stitched: &'a Graph) -> Result<Self> {
         check_cells(atlases, stitched)?;
-        Ok(Cells { atlases, stitched, offsets: super::cell_offsets(atlases) })
+        let offsets = super::cell_offsets(atlases);
+        let of_species = |bounds: &[usize]| {
+            let cells = bounds[0] as u32..bounds[1] as u32;
+            in_blocks(LANES, cells.clone(), cells, |cell| row(stitched, cell as usize).0, |_| 0)
+        };
+        let orders = offsets.windows(2).map(of_species).collect();
+        Ok(Cells { atlases, stitched, offsets, orders })
     }
 
     fn of(&self, species: usize) -> Range<usize> {
         self.offsets[species]..self.offsets[species + 1]
+    }
+
+    /// The neighbours of a cell among `cells`, counted from the first of these, and the share that each has of their weight.
+    fn shares(&self, cell: usize, cells: &Range<usize>) -> impl Iterator<Item = (u32, f64)> {
+        let (columns, weights) = row(self.stitched, cell);
+        let first = columns.partition_point(|&j| (j as usize) < cells.start);
+        let end = columns.partition_point(|&j| (j as usize) < cells.end);
+        let total = sum_of_weights(&weights[first..end]);
+        let inverse = if total < NO_NEIGHBOURS { 1.0 } else { 1.0 / total };
+        let start = cells.start as u32;
+        columns[first..end].iter().zip(&weights[first..end]).map(move |(&j, &weight)| (j - start, weight * inverse))
     }
 }
 
@@ -222,20 +240,17 @@ impl<'a> Averages<'a> {
         Averages { cells, tile, slots, ends, pairs }
     }
 
-    /// X̄ of up to eight cells: `sums[slot · 8 + lane]`. Species by species, so that sums under way stay in the cache.
+    /// X̄ of up to eight cells, by slot. Species by species, so that sums under way stay in the cache.
     #[inline(always)]
-    fn average(&self, cells: Range<usize>, sums: &mut [f64]) {
-        sums.fill(0.0);
+    fn average(&self, cells: &[u32], shares: &mut Shares, sums: &mut [Lanes]) {
+        sums.fill([0.0; LANES]);
         for (species, atlas) in self.cells.atlases.iter().enumerate() {
             let (range, slots) = (self.cells.of(species), &self.slots[species]);
-            with_expression!(atlas.expression, x => {
-                for (lane, cell) in cells.clone().enumerate() {
-                    let (columns, weights) = row(self.cells.stitched, cell);
-                    let first = columns.partition_point(|&j| (j as usize) < range.start);
-                    let end = columns.partition_point(|&j| (j as usize) < range.end);
-                    add_average(x, (&columns[first..end], &weights[first..end]), range.start, slots, lane, sums);
-                }
-            });
+            shares.clear();
+            for (lane, &cell) in cells.iter().enumerate() {
+                shares.extend(self.cells.shares(cell as usize, &range).map(|(j, share)| (j, lane, share)));
+            }
+            with_expression!(atlas.expression, x => add_sums(x, shares, #[inline(always)] |column| slots[column] as usize, sums));
         }
     }
 
@@ -247,13 +262,10 @@ impl<'a> Averages<'a> {
         for (s, total) in by_species.iter_mut().enumerate() {
             let edges: Vec<usize> =
                 (0..self.pairs.len()).filter(|&e| self.ends[e].0 == s || self.ends[e].1 == s).collect();
-            let range = self.cells.of(s);
-            let blocks = row_blocks(range.len(), 8 * LANES, BLOCKS);
-            let of_block = |block: Range<usize>| {
-                let cells = block.start + range.start..block.end + range.start;
-                Arch::new().dispatch(BlockMoments { averages: self, cells, edges: &edges, ctx })
-            };
-            let found: Vec<Moments> = blocks.into_par_iter().map(of_block).collect::<Result<_>>()?;
+            let cells = &self.cells.orders[s];
+            let size = cells.len().div_ceil(BLOCKS).max(LEAST).next_multiple_of(LANES);
+            let of_portion = |cells: &[u32]| self.moments(cells, &edges, ctx);
+            let found: Vec<Moments> = cells.par_chunks(size).map(of_portion).collect::<Result<_>>()?;
             for block in found {
                 total.add(&block);
                 edges.iter().zip(&block.products).for_each(|(&e, product)| products[e] += product);
@@ -261,6 +273,24 @@ impl<'a> Averages<'a> {
             ctx.advance(1)?;
         }
         Ok((0..self.pairs.len()).map(|e| self.correlation(e, products[e], &by_species)).collect())
+    }
+
+    /// Sums over some cells of one species, for the edges that concern it.
+    fn moments(&self, cells: &[u32], edges: &[usize], ctx: &Context) -> Result<Moments> {
+        let mut moments = Moments::new(self.tile.genes.len(), edges.len());
+        let (mut shares, mut sums) = (Shares::new(), vec![[0.0; LANES]; self.tile.genes.len() + 1]);
+        for cells in cells.chunks(LANES) {
+            // A portion is a 32nd of all cells, which may take many seconds.
+            ctx.check()?;
+            vectorised(
+                #[inline(always)]
+                || {
+                    self.average(cells, &mut shares, &mut sums);
+                    moments.take_in(&sums, edges.iter().map(|&e| self.pairs[e]));
+                },
+            );
+        }
+        Ok(moments)
     }
 
     fn correlation(&self, edge: usize, product: f64, by_species: &[Moments]) -> f64 {
@@ -276,23 +306,25 @@ impl<'a> Averages<'a> {
     /// Chatterjee's ξ per edge of the tile.
     fn xi(&self, ctx: &Context) -> Result<Vec<f64>> {
         let genes = self.tile.genes.len();
-        let of_species = |s: usize| -> Result<Vec<f64>> {
-            let range = self.cells.of(s);
-            let mut held = vec![0.0; range.len().div_ceil(LANES) * genes * LANES];
-            held.par_chunks_mut((genes * LANES).max(1)).enumerate().try_for_each_init(
-                || vec![0.0; (genes + 1) * LANES],
-                |values, (block, out)| {
+        let of_species = |s: usize| -> Result<Vec<Lanes>> {
+            let cells = &self.cells.orders[s];
+            let mut held = vec![[0.0; LANES]; cells.len().div_ceil(LANES) * genes];
+            held.par_chunks_mut(genes.max(1)).zip(cells.par_chunks(LANES)).try_for_each_init(
+                || (Shares::new(), vec![[0.0; LANES]; genes + 1]),
+                |(shares, sums), (out, cells)| {
                     ctx.check()?;
-                    let start = range.start + block * LANES;
-                    self.average(start..range.end.min(start + LANES), values);
-                    out.copy_from_slice(&values[..genes * LANES]);
+                    vectorised(
+                        #[inline(always)]
+                        || self.average(cells, shares, sums),
+                    );
+                    out.copy_from_slice(&sums[..genes]);
                     Ok(())
                 },
             )?;
             ctx.advance(1)?;
             Ok(held)
         };
-        let held: Vec<Vec<f64>> = (0..self.cells.atlases.len()).map(of_species).collect::<Result<_>>()?;
+        let held: Vec<Vec<Lanes>> = (0..self.cells.atlases.len()).map(of_species).collect::<Result<_>>()?;
         let of_edge = |e: usize| {
             ctx.check()?;
             let ((a, b), (g, h)) = (self.ends[e], self.pairs[e]);
@@ -303,10 +335,15 @@ impl<'a> Averages<'a> {
         (0..self.pairs.len()).into_par_iter().map(of_edge).collect()
     }
 
-    /// X̄ of a gene over the cells of a species.
-    fn gene<'b>(&self, held: &'b [f64], species: usize, slot: usize) -> impl Iterator<Item = f64> + 'b {
-        let blocks = held.chunks_exact((self.tile.genes.len() * LANES).max(1));
-        blocks.flat_map(move |block| block[slot * LANES..][..LANES].iter().copied()).take(self.cells.of(species).len())
+    /// X̄ of a gene over the cells of a species, in their own order.
+    fn gene(&self, held: &[Lanes], species: usize, slot: usize) -> Vec<f64> {
+        let (genes, first) = (self.tile.genes.len(), self.cells.offsets[species]);
+        let mut gene = vec![0.0; self.cells.orders[species].len()];
+        for (block, cells) in self.cells.orders[species].chunks(LANES).enumerate() {
+            let of_block = &held[block * genes + slot];
+            cells.iter().zip(of_block).for_each(|(&cell, &x)| gene[cell as usize - first] = x);
+        }
+        gene
     }
 }
 
@@ -319,62 +356,6 @@ pub(crate) fn pearson(n: f64, x: (f64, f64), y: (f64, f64), product: f64) -> f64
     };
     let (vx, vy) = (variance(x), variance(y));
     if vx == 0.0 || vy == 0.0 { 0.0 } else { (product / n - (x.0 / n) * (y.0 / n)) / (vx.sqrt() * vy.sqrt()) }
-}
-
-/// Sums over some cells of one species, for the edges that concern it. Compiled for the vector instructions of the machine
-/// at hand, which changes no bit: nothing is fused or reordered.
-struct BlockMoments<'a> {
-    averages: &'a Averages<'a>,
-    cells: Range<usize>,
-    edges: &'a [usize],
-    ctx: &'a Context,
-}
-
-impl WithSimd for BlockMoments<'_> {
-    type Output = Result<Moments>;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> Result<Moments> {
-        let genes = self.averages.tile.genes.len();
-        let mut moments = Moments::new(genes, self.edges.len());
-        let mut values = vec![0.0; (genes + 1) * LANES];
-        for start in self.cells.clone().step_by(LANES) {
-            // A block is a 32nd of all cells, which may take many seconds.
-            self.ctx.check()?;
-            self.averages.average(start..self.cells.end.min(start + LANES), &mut values);
-            let lanes = values.as_chunks::<LANES>().0;
-            for ((x, sum), squares) in lanes.iter().zip(&mut moments.sum).zip(&mut moments.squares) {
-                *sum += total(x);
-                *squares += inner(x, x);
-            }
-            for (product, &e) in moments.products.iter_mut().zip(self.edges) {
-                let (g, h) = self.averages.pairs[e];
-                *product += inner(&lanes[g], &lanes[h]);
-            }
-        }
-        Ok(moments)
-    }
-}
-
-/// Adds to `sums[slot · 8 + lane]` the average of x over the neighbours given by `edges`, columns among all cells.
-#[inline(always)]
-fn add_average<C: Column>(
-    x: &Csr<C>,
-    (neighbours, weights): (&[u32], &[f64]),
-    first_cell: usize,
-    slots: &[u32],
-    lane: usize,
-    sums: &mut [f64],
-) {
-    let total = sum_of_weights(weights);
-    let inverse = if total < NO_NEIGHBOURS { 1.0 } else { 1.0 / total };
-    for (&j, &weight) in neighbours.iter().zip(weights) {
-        let share = weight * inverse;
-        let (columns, values) = row(x, j as usize - first_cell);
-        for (&column, &value) in columns.iter().zip(values) {
-            sums[slots[column.index()] as usize * LANES + lane] += share * f64::from(value);
-        }
-    }
 }
 
 /// The first weight plus the sum of the others in eight partial sums. The order is the reference's: ξ ranks averages that
@@ -390,12 +371,7 @@ fn sum_of_weights(weights: &[f64]) -> f64 {
 }
 
 #[inline(always)]
-fn total([a, b, c, d, e, f, g, h]: &[f64; LANES]) -> f64 {
-    ((a + b) + (c + d)) + ((e + f) + (g + h))
-}
-
-#[inline(always)]
-fn inner(x: &[f64; LANES], y: &[f64; LANES]) -> f64 {
+fn inner(x: &Lanes, y: &Lanes) -> f64 {
     let mut products = [0.0; LANES];
     (0..LANES).for_each(|lane| products[lane] = x[lane] * y[lane]);
     total(&products)
@@ -412,6 +388,18 @@ struct Moments {
 impl Moments {
     fn new(genes: usize, edges: usize) -> Self {
         Moments { sum: vec![0.0; genes], squares: vec![0.0; genes], products: vec![0.0; edges] }
+    }
+
+    /// Adds what some cells add. `sums`: their X̄, by slot; `pairs`: slots of the two genes of each edge.
+    #[inline(always)]
+    fn take_in(&mut self, sums: &[Lanes], pairs: impl Iterator<Item = (usize, usize)>) {
+        for ((x, sum), squares) in sums.iter().zip(&mut self.sum).zip(&mut self.squares) {
+            *sum += total(x);
+            *squares += inner(x, x);
+        }
+        for (product, (g, h)) in self.products.iter_mut().zip(pairs) {
+            *product += inner(&sums[g], &sums[h]);
+        }
     }
 
     /// Adds the sums per gene.

@@ -5,10 +5,9 @@
 use crate::backend::{Backend, Cpu};
 use crate::knn::Neighbours;
 use crate::simd::vectorised;
-use crate::sparse::{Expression, row};
+use crate::sparse::{Expression, LANES, Lanes, Shares, add_sums, in_blocks, total};
 use crate::{Context, Error, Result, with_expression};
 use rayon::prelude::*;
-use sprs::SpIndex;
 
 /// What a gene's variance over neighbourhoods is divided by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,8 +32,9 @@ pub struct Sums {
     pub second: Vec<f64>,
 }
 
-/// Most blocks of cells whose sums are made side by side.
+/// Most portions of cells whose sums are made side by side, and cells in one at least.
 const BLOCKS: usize = 32;
+const LEAST: usize = 64;
 
 /// Weights in [0, 1] and dispersions per gene (those by mean in the mode `Combined`).
 ///
@@ -108,26 +108,30 @@ fn weights_of(dispersions: &[f64], top: usize) -> Vec<f64> {
 /// # Errors
 /// [`Error::Cancelled`].
 pub fn sums_of_averages(x: &Expression, neighbours: &Neighbours, ctx: &Context) -> Result<Sums> {
-    let (n, g) = (x.cells(), x.genes());
-    let cells = n.div_ceil(BLOCKS).max(64);
-    let partial: Vec<Sums> = (0..n.div_ceil(cells))
-        .into_par_iter()
-        .map(|block| {
-            let mut sums = Sums { first: vec![0.0; g], second: vec![0.0; g] };
-            let mut total = vec![0.0; g];
-            for i in block * cells..((block + 1) * cells).min(n) {
-                if i % 64 == 0 {
-                    ctx.check()?;
-                }
-                vectorised(
-                    #[inline(always)]
-                    || add_average(x, neighbours.of(i).0, &mut total, &mut sums),
-                );
+    let cells = 0..x.cells() as u32;
+    let order = in_blocks(LANES, cells.clone(), cells, |cell| neighbours.indices_of(cell as usize), |_| 0);
+    let size = x.cells().div_ceil(BLOCKS).max(LEAST).next_multiple_of(LANES);
+    let of_block = |cells: &[u32]| {
+        let (mut sums, mut lanes) = (Sums::zeros(x.genes()), vec![[0.0; LANES]; x.genes()]);
+        let mut shares = Shares::new();
+        for cells in cells.chunks(LANES) {
+            ctx.check()?;
+            for (lane, &cell) in cells.iter().enumerate() {
+                shares.extend(neighbours.indices_of(cell as usize).iter().map(|&j| (j, lane, 1.0)));
             }
-            Ok(sums)
-        })
-        .collect::<Result<_>>()?;
-    let mut out = Sums { first: vec![0.0; g], second: vec![0.0; g] };
+            vectorised(
+                #[inline(always)]
+                || {
+                    with_expression!(x, matrix => add_sums(matrix, &mut shares, |gene| gene, &mut lanes));
+                    sums.take_in(&mut lanes, 1.0 / neighbours.k as f64);
+                },
+            );
+            shares.clear();
+        }
+        Ok(sums)
+    };
+    let partial: Vec<Sums> = order.par_chunks(size).map(of_block).collect::<Result<_>>()?;
+    let mut out = Sums::zeros(x.genes());
     for sums in &partial {
         out.first.iter_mut().zip(&sums.first).for_each(|(a, b)| *a += b);
         out.second.iter_mut().zip(&sums.second).for_each(|(a, b)| *a += b);
@@ -135,21 +139,23 @@ pub fn sums_of_averages(x: &Expression, neighbours: &Neighbours, ctx: &Context) 
     Ok(out)
 }
 
-/// Adds the average of some cells and its square; `total` is all zero before and after.
-#[inline(always)]
-fn add_average(x: &Expression, cells: &[u32], total: &mut [f64], sums: &mut Sums) {
-    with_expression!(x, matrix => for &cell in cells {
-        let (genes, values) = row(matrix, cell as usize);
-        // A loop, which is inlined and vectorised with its caller; a closure would not be.
-        for (gene, &value) in genes.iter().zip(values) {
-            total[gene.index()] += f64::from(value);
+impl Sums {
+    fn zeros(genes: usize) -> Self {
+        Sums { first: vec![0.0; genes], second: vec![0.0; genes] }
+    }
+
+    /// Adds the averages of some cells and their squares; leaves zeros.
+    #[inline(always)]
+    fn take_in(&mut self, totals: &mut [Lanes], share: f64) {
+        for ((totals, first), second) in totals.iter_mut().zip(&mut self.first).zip(&mut self.second) {
+            let (mut averages, mut squares) = ([0.0; LANES], [0.0; LANES]);
+            for lane in 0..LANES {
+                averages[lane] = totals[lane] * share;
+                squares[lane] = averages[lane] * averages[lane];
+                totals[lane] = 0.0;
+            }
+            *first += total(&averages);
+            *second += total(&squares);
         }
-    });
-    let share = 1.0 / cells.len() as f64;
-    for ((t, first), second) in total.iter_mut().zip(&mut sums.first).zip(&mut sums.second) {
-        let average = *t * share;
-        *first += average;
-        *second += average * average;
-        *t = 0.0;
     }
 }

@@ -1,10 +1,12 @@
 //! The sparse types of the engine: graphs (CSR, `f64`) and expression matrices (CSR, `f32`, narrow columns).
 
+mod averages;
 mod buffer;
 mod builder;
 pub mod mapped;
 mod symmetric;
 
+pub(crate) use averages::{LANES, Lanes, Shares, add_sums, in_blocks, total};
 pub use buffer::Buffer;
 pub use builder::{Flaw, Region, RowBuilder};
 
@@ -178,6 +180,25 @@ pub fn graph_from_rows(columns: usize, rows: Vec<Vec<(u32, f64)>>) -> Graph {
         values.push(weight);
     }
     Graph::new((count, columns), pointers, indices, values)
+}
+
+/// A graph from its rows, one after the other: the (column, weight) of each, by ascending column.
+pub(crate) fn graph_of<R: IntoIterator<Item = (u32, f64)>>(columns: usize, rows: impl Iterator<Item = R>) -> Graph {
+    let (mut pointers, mut indices, mut values) = (vec![0], Vec::new(), Vec::new());
+    for row in rows {
+        for (column, weight) in row {
+            indices.push(column);
+            values.push(weight);
+        }
+        pointers.push(indices.len());
+    }
+    Graph::new((pointers.len() - 1, columns), pointers, indices, values)
+}
+
+/// The entries of one row.
+pub(crate) fn edges(graph: &Graph, i: usize) -> impl Iterator<Item = (u32, f64)> {
+    let (columns, weights) = row(graph, i);
+    columns.iter().copied().zip(weights.iter().copied())
 }
 
 /// The larger weight of both directions of every edge: a graph without directions.

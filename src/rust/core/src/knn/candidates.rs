@@ -97,7 +97,7 @@ impl<'a> Scaled<'a> {
     /// |x|²/2 of row `i` of `points`, rounded to `row`, in units²; of the row as it was where `row` is not all of it.
     pub(super) fn half(&self, points: &Points, i: usize, row: &[Pair]) -> i32 {
         if self.directions.is_empty() && !points.is_without_angle(i) {
-            return integers::product(row.as_flattened(), row.as_flattened()) / 2;
+            return integers::square(row) / 2;
         }
         let square = points.scaled_square(i, &self.centre, self.scale);
         (0.5 * integers::units(self.width()).powi(2) * square) as i32

@@ -52,11 +52,21 @@ pub(crate) fn rounded(rows: &[f32], dimension: usize) -> Vec<Pair> {
     out
 }
 
-/// Σ x y of two rounded rows.
+/// Σ x² of a rounded row.
 #[inline(always)]
-pub(crate) fn product(x: &[i16], y: &[i16]) -> i32 {
+pub(crate) fn square(row: &[Pair]) -> i32 {
     // No sum wraps (`units`), and additions that might can be reordered.
-    x.iter().zip(y).fold(0, |sum: i32, (&x, &y)| sum.wrapping_add(i32::from(x) * i32::from(y)))
+    row.as_flattened().iter().fold(0, |sum: i32, &x| sum.wrapping_add(i32::from(x).pow(2)))
+}
+
+/// A cache line of coordinates. A row on its own takes as many as it needs, and is 0 to the end of the last one.
+#[derive(Clone, Copy, Default)]
+#[repr(align(64))]
+pub(crate) struct Line(pub(crate) [i16; LANES]);
+
+/// Σ x y of two rows on their own.
+pub(crate) fn product(x: &[Line], y: &[Line]) -> i32 {
+    Path::best().product(x, y)
 }
 
 /// Rows side by side: of each panel of [`LANES`] rows the first pairs of all, then the second ones, and so on. What is missing in
@@ -84,7 +94,7 @@ impl Panels {
 
     /// Writes the products of `row(0)`, `row(1)`, … with every row of the panels into `out` (rows × count).
     pub(crate) fn products<'r>(&self, row: impl Fn(usize) -> &'r [Pair], out: &mut [i32]) {
-        self.products_by(Path::all().next().unwrap_or(Path::Portable), row, out);
+        self.products_by(Path::best(), row, out);
     }
 
     fn products_by<'r>(&self, path: Path, row: impl Fn(usize) -> &'r [Pair], out: &mut [i32]) {
@@ -127,6 +137,10 @@ impl Path {
         wide.into_iter().filter_map(|(works, path)| works.then_some(path)).chain([Path::Portable])
     }
 
+    fn best() -> Path {
+        Path::all().next().unwrap_or(Path::Portable)
+    }
+
     fn multiply(self, rows: [&[Pair]; ROWS], panel: &[Columns]) -> Sums {
         match self {
             #[cfg(target_arch = "x86_64")]
@@ -138,6 +152,24 @@ impl Path {
             Path::Portable => portable(rows, panel),
         }
     }
+
+    fn product(self, x: &[Line], y: &[Line]) -> i32 {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the machine has these instructions (`Path::all`).
+            Path::Vnni => unsafe { x86::vnni_product(x, y) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Path::Avx2 => unsafe { x86::avx2_product(x, y) },
+            Path::Portable => portable_product(x, y),
+        }
+    }
+}
+
+fn portable_product(x: &[Line], y: &[Line]) -> i32 {
+    let of_line =
+        |(x, y): (&Line, &Line)| x.0.iter().zip(&y.0).map(|(&x, &y)| i32::from(x) * i32::from(y)).sum::<i32>();
+    x.iter().zip(y).map(of_line).sum()
 }
 
 fn portable(rows: [&[Pair]; ROWS], panel: &[Columns]) -> Sums {
@@ -154,7 +186,7 @@ fn portable(rows: [&[Pair]; ROWS], panel: &[Columns]) -> Sums {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{Columns, Pair, ROWS, Sums};
+    use super::{Columns, Line, Pair, ROWS, Sums};
     use bytemuck::must_cast;
     use std::arch::x86_64::*;
 
@@ -206,6 +238,37 @@ mod x86 {
         }
         must_cast(out)
     }
+
+    /// Several sums, as the next product comes before the last one has been added.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    pub(super) fn vnni_product(x: &[Line], y: &[Line]) -> i32 {
+        const SUMS: usize = 4;
+        let mut sums = [_mm512_setzero_si512(); SUMS];
+        let ((x, x_rest), (y, y_rest)) = (x.as_chunks::<SUMS>(), y.as_chunks::<SUMS>());
+        for (x, y) in x.iter().zip(y) {
+            for i in 0..SUMS {
+                sums[i] = _mm512_dpwssd_epi32(sums[i], must_cast(x[i].0), must_cast(y[i].0));
+            }
+        }
+        for (x, y) in x_rest.iter().zip(y_rest) {
+            sums[0] = _mm512_dpwssd_epi32(sums[0], must_cast(x.0), must_cast(y.0));
+        }
+        let sums = _mm512_add_epi32(_mm512_add_epi32(sums[0], sums[1]), _mm512_add_epi32(sums[2], sums[3]));
+        _mm512_reduce_add_epi32(sums)
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn avx2_product(x: &[Line], y: &[Line]) -> i32 {
+        let mut sums = [_mm256_setzero_si256(); 2];
+        for (x, y) in x.iter().zip(y) {
+            let (x, y): ([__m256i; 2], [__m256i; 2]) = (must_cast(x.0), must_cast(y.0));
+            for half in 0..2 {
+                sums[half] = _mm256_add_epi32(sums[half], _mm256_madd_epi16(x[half], y[half]));
+            }
+        }
+        let sums: [i32; 8] = must_cast(_mm256_add_epi32(sums[0], sums[1]));
+        sums.iter().sum()
+    }
 }
 
 #[cfg(test)]
@@ -236,9 +299,16 @@ mod tests {
             Panels::new(&x, pairs).products_by(path, row, &mut out);
             assert!(out.iter().map(|&x| i64::from(x)).eq(expected.iter().copied()), "{path:?}, {d} coordinates");
         }
-        let squares: Vec<i64> =
-            x.chunks(pairs).map(|x| i64::from(super::product(x.as_flattened(), x.as_flattened()))).collect();
-        assert!(squares.into_iter().eq(x.chunks(pairs).map(|x| product(x, x))));
+        assert!(x.chunks(pairs).all(|x| i64::from(square(x)) == product(x, x)));
+        let alone = |row: &[Pair]| -> Vec<Line> {
+            let line = |x: &[i16]| Line(from_fn(|i| x.get(i).copied().unwrap_or(0)));
+            row.as_flattened().chunks(LANES).map(line).collect()
+        };
+        for (x, y) in x.chunks(pairs).flat_map(|x| y.chunks(pairs).map(move |y| (x, y))) {
+            for path in Path::all() {
+                assert_eq!(i64::from(path.product(&alone(x), &alone(y))), product(x, y), "{path:?}, {d} coordinates");
+            }
+        }
     }
 
     #[test]

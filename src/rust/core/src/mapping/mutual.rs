@@ -11,7 +11,7 @@ use super::neighbourhood::{Section, Sets};
 use super::stitch::{Coordinates, top_k};
 use super::words::{WORD, Words};
 use crate::simd::{bits, vectorised};
-use crate::sparse::{Graph, graph_from_rows, row};
+use crate::sparse::{Graph, edges, graph_from_rows, graph_of, row};
 use crate::{Context, Result};
 use rayon::prelude::*;
 use std::borrow::Cow;
@@ -218,9 +218,8 @@ impl Search<'_> {
             }
             words.iter().for_each(|&(number, _)| masks[number as usize] = 0);
             // (D_ba)_ji = Σ_i' B_ba[j, i'] E_a[i, i'].
-            let cells = pair.to.block(block as usize);
             for j in bits(some) {
-                let (members, weights) = row(&pair.back, cells[j] as usize);
+                let (members, weights) = row(&pair.back, block as usize * WORD + j);
                 let links = members.iter().zip(weights);
                 back[j].add_up(links.map(|(&member, &weight)| (inside[member as usize], weight)), self.threshold);
             }
@@ -255,8 +254,8 @@ impl Search<'_> {
 struct Pair<'a> {
     /// B_ab by member of b.
     forward: Cow<'a, Graph>,
-    /// B_ba by member of a.
-    back: Cow<'a, Graph>,
+    /// B_ba by member of a, its rows in the order in which the cells of b are worked on: what a tile reads lies together.
+    back: Graph,
     /// E_b.
     to: &'a Neighbourhood,
     /// First place of a, and of b.
@@ -266,6 +265,7 @@ struct Pair<'a> {
 impl<'a> Pair<'a> {
     fn new(blocks: &'a Blocks, hoods: &'a [Neighbourhood], a: usize, b: usize, offsets: &[usize]) -> Option<Self> {
         let (forward, back) = (hoods[b].by_member(blocks[a][b].as_ref()?), hoods[a].by_member(blocks[b][a].as_ref()?));
+        let back = graph_of(back.cols(), hoods[b].order().iter().map(|&cell| edges(&back, cell as usize)));
         Some(Pair { forward, back, to: &hoods[b], starts: (offsets[a], offsets[b]) })
     }
 
@@ -273,10 +273,10 @@ impl<'a> Pair<'a> {
     fn candidates(&self, section: &Section) -> Vec<(usize, u64)> {
         let mut takes = vec![false; section.from.members()];
         section.blocks.clone().for_each(|block| section.row(block).0.iter().for_each(|&m| takes[m as usize] = true));
-        let gives = |cell: u32| row(&self.back, cell as usize).0.iter().any(|&member| takes[member as usize]);
+        let gives = |place: usize| row(&self.back, place).0.iter().any(|&member| takes[member as usize]);
         let of_block = |block: usize| {
-            let cells = self.to.block(block).iter().enumerate();
-            (block, cells.fold(0, |which, (bit, &cell)| which | u64::from(gives(cell)) << bit))
+            let places = block * WORD..block * WORD + self.to.block(block).len();
+            (block, places.enumerate().fold(0, |which, (bit, place)| which | u64::from(gives(place)) << bit))
         };
         (0..self.to.blocks()).map(of_block).filter(|&(_, which)| which != 0).collect()
     }

@@ -7,7 +7,7 @@
 
 use super::{Atlas, row_blocks};
 use crate::simd::vectorised;
-use crate::sparse::{Column, Csr, Graph, row};
+use crate::sparse::{Column, Csr, Graph, edges, graph_of, row};
 use crate::{Context, Result, with_expression};
 use ndarray::{Array2, ArrayView1, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
@@ -79,32 +79,15 @@ fn normalise_columns(graph: Graph) -> Graph {
 /// H_ab: rows `from` (genes of a) and columns `to` (genes of b) of the scaled graph; column-normalised again within the
 /// pair when `pairwise`.
 pub fn pair_block(scaled: &Graph, from: Range<usize>, to: Range<usize>, pairwise: bool) -> Graph {
-    let (mut pointers, mut columns, mut values) = (vec![0], Vec::new(), Vec::new());
-    for g in from.clone() {
-        let (partners, edges) = row(scaled, g);
-        let first = partners.partition_point(|&h| (h as usize) < to.start);
-        let end = partners.partition_point(|&h| (h as usize) < to.end);
-        columns.extend(partners[first..end].iter().map(|&h| h - to.start as u32));
-        values.extend_from_slice(&edges[first..end]);
-        pointers.push(columns.len());
-    }
-    let block = Graph::new((from.len(), to.len()), pointers, columns, values);
+    let within = |&(h, _): &(u32, f64)| to.contains(&(h as usize));
+    let of_gene = |g| edges(scaled, g).filter(within).map(|(h, edge)| (h - to.start as u32, edge));
+    let block = graph_of(to.len(), from.map(of_gene));
     if pairwise { normalise_columns(block) } else { block }
 }
 
 /// The edges of a graph to the genes that are kept; its shape stays.
 fn select_columns(graph: &Graph, keep: impl Fn(usize) -> bool) -> Graph {
-    let (mut pointers, mut columns, mut values) = (vec![0], Vec::new(), Vec::new());
-    for g in 0..graph.rows() {
-        let (partners, edges) = row(graph, g);
-        let kept = partners.iter().zip(edges).filter(|&(&h, _)| keep(h as usize));
-        kept.for_each(|(&h, &edge)| {
-            columns.push(h);
-            values.push(edge);
-        });
-        pointers.push(columns.len());
-    }
-    Graph::new(graph.shape(), pointers, columns, values)
+    graph_of(graph.cols(), (0..graph.rows()).map(|g| edges(graph, g).filter(|&(h, _)| keep(h as usize))))
 }
 
 /// What the projection needs of one species and no pass changes.

@@ -4,7 +4,7 @@
 use super::cross_knn::{CENTRE, FLOOR};
 use super::projection::tanh_scale;
 use crate::knn::{Neighbours, dot};
-use crate::linalg::integers::{product, units};
+use crate::linalg::integers::{LANES, Line, product, units};
 use crate::simd::vectorised;
 use crate::sparse::{Graph, graph_from_rows, row};
 use ndarray::Array2;
@@ -31,7 +31,9 @@ pub struct Coordinates<'a> {
     /// 1 / √Σ(x − mean)²; 0 for a constant row.
     inverse: Vec<f64>,
     /// (x − mean) · inverse in whole [`units`].
-    rounded: Vec<i16>,
+    rounded: Vec<Line>,
+    /// Lines a cell.
+    lines: usize,
     /// 1 / units².
     square_unit: f32,
 }
@@ -48,22 +50,32 @@ impl<'a> Coordinates<'a> {
         let (mean, inverse): (Vec<f64>, Vec<f64>) = (0..latent.nrows()).into_par_iter().map(of_cell).unzip();
         let rows = latent.as_slice().map_or_else(|| latent.iter().copied().collect(), Cow::Borrowed);
         let width = latent.ncols();
-        let mut rounded = vec![0; rows.len()];
-        let cells = rounded.par_chunks_mut(width.max(1)).zip(rows.par_chunks(width.max(1))).zip(&mean).zip(&inverse);
-        cells.for_each(|(((rounded, x), mean), inverse)| {
-            let unit = inverse * units(width);
-            rounded.iter_mut().zip(x).for_each(|(r, &x)| *r = ((f64::from(x) - mean) * unit).round_ties_even() as i16);
-        });
+        let lines = width.div_ceil(LANES);
+        let mut rounded = vec![Line::default(); mean.len() * lines];
+        let round = |(cell, lines): (usize, &mut [Line])| {
+            let (mean, unit, row) = (mean[cell], inverse[cell] * units(width), &rows[cell * width..][..width]);
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (line, x) in lines.iter_mut().zip(row.chunks(LANES)) {
+                        for (out, &x) in line.0.iter_mut().zip(x) {
+                            *out = ((f64::from(x) - mean) * unit).round_ties_even() as i16;
+                        }
+                    }
+                },
+            );
+        };
+        rounded.par_chunks_mut(lines.max(1)).enumerate().for_each(round);
         let square_unit = (1.0 / units(width).powi(2)) as f32;
-        Coordinates { latent: rows, width, mean, inverse, rounded, square_unit }
+        Coordinates { latent: rows, width, mean, inverse, rounded, lines, square_unit }
     }
 
     fn row(&self, cell: usize) -> &[f32] {
         &self.latent[cell * self.width..(cell + 1) * self.width]
     }
 
-    fn rounded(&self, cell: usize) -> &[i16] {
-        &self.rounded[cell * self.width..(cell + 1) * self.width]
+    fn rounded(&self, cell: usize) -> &[Line] {
+        &self.rounded[cell * self.lines..(cell + 1) * self.lines]
     }
 
     /// Pearson correlation over the components of two cells; 0 where one is constant.
@@ -72,7 +84,6 @@ impl<'a> Coordinates<'a> {
     }
 
     /// The same from rounded coordinates; off by at most [`Coordinates::error`].
-    #[inline(always)]
     pub(super) fn near_correlation(&self, i: usize, j: usize) -> f32 {
         product(self.rounded(i), self.rounded(j)) as f32 * self.square_unit
     }

@@ -5,11 +5,25 @@
 //! after an eigendecomposition). Loops compiled for AVX do not suffer. The bits of a result stay the same: Rust neither fuses
 //! nor reorders floating-point operations.
 
+use faer::traits::pulp::{Arch, Simd, WithSimd};
+
 /// Runs `work` compiled for the best instruction set there is. Write `#[inline(always)]` before the closure and before what
 /// it calls: only what is inlined is compiled so.
 #[inline(always)]
-pub(crate) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
-    faer::traits::pulp::Arch::new().dispatch(work)
+pub(crate) fn vectorised<R>(work: impl FnMut() -> R) -> R {
+    Arch::new().dispatch(Work(work))
+}
+
+/// A closure that is called by reference: called once, it would first be wrapped, and compiled as part of that wrapper.
+struct Work<F>(F);
+
+impl<R, F: FnMut() -> R> WithSimd for Work<F> {
+    type Output = R;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, _: S) -> R {
+        (self.0)()
+    }
 }
 
 /// Which bits of a word are set, ascending.

@@ -172,7 +172,7 @@ pub fn optimise<const D: usize>(
             vectorised(
                 #[inline(always)]
                 || {
-                    for (i, (next, moments)) in (block * BLOCK..).zip(next.iter_mut().zip(moments)) {
+                    for (i, (next, moments)) in (block * BLOCK..).zip(next.iter_mut().zip(&mut *moments)) {
                         let force = gather(i, now, &links, forces, epoch, options);
                         let step = moments.step(force, corrections);
                         *next = std::array::from_fn(|dim| now[i][dim] + rate * step[dim]);

@@ -9,6 +9,7 @@ use crate::Result;
 use crate::simd::vectorised;
 use ndarray::{Array2, ArrayView2, Axis, s};
 use rayon::prelude::*;
+use std::hint::black_box;
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -192,6 +193,8 @@ impl<T: Real> Tile<T> {
                 for (&cell, &x) in cells.iter().zip(values) {
                     sums.add(x, &s[usize::from(cell)]);
                 }
+                // So that they are added up in whole registers: else the compiler cuts them as the conversion to `f64` below likes.
+                let sums = black_box(sums);
                 let out = &mut out[column * width..][strip.clone()];
                 for k in 0..out.len().min(W) {
                     out[k] += sums.0[k].double();
@@ -248,7 +251,7 @@ impl Scaled<'_> {
             let cells = start..(start + TILE).min(cells.end);
             vectorised(
                 #[inline(always)]
-                || Tile::of(self, cells, scratch),
+                || Tile::of(self, cells.clone(), scratch),
             )
         };
         let starts: Vec<usize> = cells.clone().step_by(TILE).collect();

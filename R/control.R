@@ -11,7 +11,7 @@
 #'   that is smaller. With a bound, time and memory grow with the number of cells and not with its square. `Inf`: no
 #'   bound, as in the reference.
 #' @param pca_solver How principal components are found: `"auto"` (exact while there are at most 8 times
-#'   as many cells, or genes, as components, or 1536; else randomized), `"exact"`, `"lanczos"` or `"randomized"`.
+#'   as many cells, or genes, as components, or 1408; else randomized), `"exact"`, `"lanczos"` or `"randomized"`.
 #' @param n_components Number of components the mapping projects through, per species.
 #' @param wscale Scale the refined correlation of two genes by their SAM weights.
 #' @param correlation_memory Bytes; the refinement holds the smoothed expression of all homologous genes at once if it

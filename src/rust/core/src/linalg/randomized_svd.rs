@@ -18,7 +18,7 @@ const TOLERANCE: f64 = 1e-6;
 /// Vectors of the basis per component, and blocks at least, when convergence is looked at for the first time; how much the basis
 /// grows from one look to the next, and how many times it grows to at most.
 const PER_COMPONENT: usize = 4;
-const LEAST_BLOCKS: usize = 24;
+const LEAST_BLOCKS: usize = 22;
 const GROWTH: f64 = 1.05;
 const MOST: usize = 2;
 

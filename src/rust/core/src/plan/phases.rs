@@ -6,12 +6,13 @@ use super::{AtlasSize, Settings};
 use crate::context::MAPPED_SHARE;
 use crate::knn::{DIRECTIONS, HELD, KnnOptions, LISTS, Method};
 use crate::linalg::eigen::are_few;
-use crate::linalg::integers::LANES;
+use crate::linalg::integers;
 use crate::linalg::lanczos;
 use crate::linalg::pca::{PcaSolver, exact_limit};
 use crate::linalg::randomized_svd::basis;
 use crate::linalg::tiled::{SECTION, TILE as TILE_OF_CELLS};
 use crate::mapping::Expansion;
+use crate::sparse::LANES;
 
 /// Share of the counts that is left after preprocessing with the default options (the rest is below `min_expression`).
 const LEFT: f64 = 0.6;
@@ -54,14 +55,14 @@ const INTEGERS: f64 = 2.0;
 mod factor {
     pub const PREPROCESS: f64 = 6.0;
     pub const DECOMPOSITION: f64 = 1.2;
-    pub const KRYLOV: f64 = 5.0;
+    pub const KRYLOV: f64 = 4.6;
     pub const EXACT_NEIGHBOURS: f64 = 1.5;
     pub const INVERTED_FILE: f64 = 1.9;
-    pub const DISPERSIONS: f64 = 5.5;
+    pub const DISPERSIONS: f64 = 3.3;
     pub const PROJECTION: f64 = 4.0;
     pub const NEIGHBOURHOODS: f64 = 10.0;
-    pub const MUTUAL: f64 = 3.0;
-    pub const REFINEMENT: f64 = 5.0;
+    pub const MUTUAL: f64 = 2.5;
+    pub const REFINEMENT: f64 = 4.1;
     pub const LAYOUT: f64 = 9.0;
 }
 
@@ -116,6 +117,11 @@ fn expression(size: &Size, settings: &Settings) -> f64 {
     DOUBLE * size.n + if settings.on_disk { pages.min(entries) } else { entries }
 }
 
+/// Averages of a gene under way.
+fn averages(settings: &Settings) -> f64 {
+    (LANES * settings.threads) as f64
+}
+
 /// Principal components, neighbours and dispersions in turn; of an iteration only the last coordinates are kept.
 fn sam(ledger: &mut Ledger, species: usize, size: &Size, settings: &Settings) {
     let Size { n, g, left, entry, .. } = *size;
@@ -125,7 +131,7 @@ fn sam(ledger: &mut Ledger, species: usize, size: &Size, settings: &Settings) {
     let components = pca((n, genes, entries), d, settings.sam.solver, true, settings.memory);
     let neighbours = knn(n, n, d, (k, 0.0), &settings.sam.knn, settings.threads);
     let found = n * d * SINGLE + genes * d * SINGLE;
-    let sums = 2.0 * BLOCKS * DOUBLE * g;
+    let sums = (2.0 * BLOCKS + averages(settings)) * DOUBLE * g;
     // What R receives is made while the engine's own is still there.
     let (ours, theirs) = (EDGE * n * k + found, EDGE * n * k + DOUBLE * (n + g) * d);
     let working = components.bytes.max(found + neighbours.bytes).max(found + EDGE * n * k + sums).max(ours + theirs);
@@ -227,7 +233,7 @@ fn knn(n: f64, m: f64, d: f64, (k, back): (f64, f64), options: &KnnOptions, thre
     };
     // The last panel of a list is half empty.
     let largest = n.max(m);
-    let rows = (largest + LISTS * largest.sqrt() * LANES as f64 / 2.0) * width * UNITS;
+    let rows = (largest + LISTS * largest.sqrt() * integers::LANES as f64 / 2.0) * width * UNITS;
     let bytes = rows + found(largest, k) + found(m, back) + (ROW + SINGLE) * largest;
     let work = if back > 0.0 { one_way(n, m).plus(one_way(m, n)) } else { one_way(n, m) };
     Need { bytes, work, factor: factor::INVERTED_FILE }
@@ -396,7 +402,7 @@ fn mutual(ledger: &mut Ledger, joint: &Joint, settings: &Settings, pass: usize) 
 /// Sums per gene and edge, in blocks of cells.
 fn refinement(ledger: &mut Ledger, joint: &Joint, settings: &Settings, pass: usize) {
     let genes: f64 = joint.sizes.iter().map(|size| size.g).sum();
-    let working = BLOCKS * DOUBLE * (2.0 * genes + settings.edges as f64);
+    let working = BLOCKS * DOUBLE * (2.0 * genes + settings.edges as f64) + averages(settings) * DOUBLE * genes;
     let entries: f64 = joint.sizes.iter().map(|size| size.left / size.n.max(1.0) * size.entry).sum();
     let work = Work { moved: joint.edges * entries / joint.sizes.len() as f64, ..Work::default() };
     ledger.phase(None, &format!("pass {pass}: refinement"), working, &[(work, factor::REFINEMENT)]);

@@ -4,8 +4,8 @@ Usage: python compare.py --python PYTHON --generate PROGRAM --build DIR --result
 [--threads 2] [--try CELLS]
 
 The pair "pancreas" is the one that ships; a number is a pair of that many cells made from it. Every run is a process of its own
-on the same cores; the two programs alternate, the medians are reported. The tables replace the section between the two markers
-of FILE. With --try only about that many cells per species of the pancreas pair are run, to try the scripts; nothing is written.
+on the same cores; the two programs alternate, the medians are reported. The table of a size replaces the one between the two
+markers of FILE that has the same heading; those of other sizes stay. With --try only about that many cells per species of the pancreas pair are run, to try the scripts; nothing is written.
 """
 import argparse
 import csv
@@ -106,22 +106,25 @@ def ratio(ours, theirs):
     return f"{theirs / ours:.1f} ×" if ours > 0 else ""
 
 
-def table(size, ours, reference, difference):
-    """The lines of one size."""
+def heading(size):
+    return "The pancreas pair" if size == "pancreas" else f"{int(size):,} cells".replace(",", " ")
+
+
+def table(ours, reference, difference, about):
+    """What is said of one size."""
     median = lambda runs, value: statistics.median(map(value, runs))
     both = lambda value: (median(ours, value), median(reference, value))
     rows = [(f"{name}, s", *both(lambda run: run["phases"][name])) for name in PHASES]
     rows += [("**all**, s", *both(lambda run: run["seconds"])), ("UMAP, s", *both(lambda run: run["umap"]))]
     memory = both(lambda run: run["memory"])
-    title = "The pancreas pair" if size == "pancreas" else f"{int(size):,} cells".replace(",", " ")
     return [
-        f"### {title}", "",
         "| | samap | sc-samap 3.0.1 | ratio |",
         "| --- | ---: | ---: | ---: |",
         *(f"| {name} | {a:.2f} | {b:.2f} | {ratio(a, b)} |" for name, a, b in rows),
         f"| **peak memory**, MB | {memory[0] / 1e6:.0f} | {memory[1] / 1e6:.0f} | {ratio(*memory)} |",
         f"| gene pairs found | {ours[0]['pairs']} | {reference[0]['pairs']} | |", "",
         f"Largest difference of an alignment score: {difference[0]:.4f} ({difference[1]}).", "",
+        about,
     ]
 
 
@@ -129,21 +132,15 @@ def of_runs(runs):
     return "one run each" if runs == 1 else f"medians of {runs} runs each, alternating"
 
 
-def footnote(runs, threads):
-    return [
-        "The reference runs as it is installed: its HNSW neighbours and the order of its ties decide which cells the neighbourhood of",
-        "a small type gets. With exact neighbours and a stable order its scores are ours (`golden_end_to_end`, `test-golden.R`).", "",
-        f"{machine()}; {threads} cores; {of_runs(runs)}; {datetime.date.today().isoformat()}. Seconds are from",
-        "raw counts in memory; *all* is without UMAP, and so is the peak memory, which is that of the whole process. The phases of all",
-        "species and passes are summed; *other* is what lies between them. Pairs other than the pancreas pair are made from it by",
-        "drawing cells and thinning their counts (`benches/src/pancreas.rs`). Made by `make bench-reference`.",
-    ]
-
-
-def write(results, lines):
+def write(results, tables):
+    """Puts the tables (by heading) in, the pancreas pair first and then by the number of cells."""
     before, rest = results.read_text().split(START)
-    text = "\n".join(lines)
-    results.write_text(f"{before}{START}\n{text}\n{END}{rest.split(END)[1]}")
+    inside, after = rest.split(END)
+    blocks = (block.split("\n", 1) for block in inside.split("### ")[1:])
+    all_tables = {title: text.strip() for title, text in blocks} | {title: "\n".join(lines) for title, lines in tables.items()}
+    cells = lambda title: int("".join(re.findall(r"\d", title)) or 0)
+    text = "\n\n".join(f"### {title}\n\n{all_tables[title]}" for title in sorted(all_tables, key=cells))
+    results.write_text(f"{before}{START}\n{text}\n{END}{after}")
 
 
 def prepare(size, options):
@@ -161,7 +158,7 @@ def prepare(size, options):
 
 
 def compare(size, options):
-    """Runs one size: the lines of its table."""
+    """Runs one size: its table."""
     data = prepare(size, options)
     folders = {name: options.build / f"{name}-{size}" for name in ("samap", "reference")}
     commands = {
@@ -176,7 +173,8 @@ def compare(size, options):
             measured[name].append(result)
             seconds, memory = result["seconds"], result["memory"] / 1e6
             print(f"{size}, run {number}, {name}: {seconds:.1f} s, {memory:.0f} MB", flush=True)
-    return table(size, measured["samap"], measured["reference"], score_difference(*folders.values()))
+    about = f"{machine()}; {options.threads} cores; {of_runs(options.runs)}; {datetime.date.today().isoformat()}."
+    return table(measured["samap"], measured["reference"], score_difference(*folders.values()), about)
 
 
 def main():
@@ -195,12 +193,11 @@ def main():
     expected = sum(options.runs * MINUTES.get(size, 0) for size in options.sizes)
     print(f"{options.runs} alternating runs of {', '.join(options.sizes)}: about {expected} minutes on two cores", flush=True)
     started = time.monotonic()
-    lines = [line for size in options.sizes for line in compare(size, options)]
-    lines += footnote(options.runs, options.threads)
-    print("\n".join(lines))
+    tables = {heading(size): compare(size, options) for size in options.sizes}
+    print("\n".join(line for title, lines in tables.items() for line in [f"### {title}", "", *lines, ""]))
     print(f"took {(time.monotonic() - started) / 60:.0f} minutes")
     if options.subset is None:
-        write(options.results, lines)
+        write(options.results, tables)
 
 
 if __name__ == "__main__":

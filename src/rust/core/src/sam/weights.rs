@@ -1,6 +1,6 @@
 //! SAM's gene weights. In: expression X (cells × genes) and k neighbours per cell. Averages over neighbours A = D X, D the
 //! row-normalised neighbour matrix; v = var(A), μ = √mean(A²) or mean(A); dispersion v / μ per gene, cut at the mean of the
-//! largest ones; weight √(dispersion / largest). A is streamed cell by cell.
+//! largest ones; weight √(dispersion / largest). A is streamed, eight cells at a time that share neighbours.
 
 use crate::backend::{Backend, Cpu};
 use crate::knn::Neighbours;

@@ -5,7 +5,8 @@ Usage: python compare.py --python PYTHON --generate PROGRAM --build DIR --result
 
 The pair "pancreas" is the one that ships; a number is a pair of that many cells made from it. Every run is a process of its own
 on the same cores; the two programs alternate, the medians are reported. The table of a size replaces the one between the two
-markers of FILE that has the same heading; those of other sizes stay. With --try only about that many cells per species of the pancreas pair are run, to try the scripts; nothing is written.
+markers of FILE that has the same heading; those of other sizes stay. With --try only about that many cells per species of the
+pancreas pair are run, to try the scripts; nothing is written.
 """
 import argparse
 import csv

@@ -31,7 +31,6 @@ use crate::{Context, Result};
 use mutual::{Cut, Neighbourhood};
 use ndarray::Array2;
 use projection::{prune, scale_edges};
-use std::ops::Range;
 use stitch::stitch;
 
 /// What the mapping needs of one species.
@@ -345,10 +344,4 @@ fn gene_weights(atlases: &[Atlas]) -> Vec<f64> {
         atlas.gene_columns.iter().map(|&column| atlas.weights[column as usize]).collect()
     };
     atlases.iter().flat_map(of_atlas).collect()
-}
-
-/// `n` rows in at most `most` blocks of at least `least` rows. Depends on nothing else, so sums over blocks are reproducible.
-fn row_blocks(n: usize, least: usize, most: usize) -> Vec<Range<usize>> {
-    let size = n.div_ceil(most).max(least);
-    (0..n).step_by(size).map(|start| start..n.min(start + size)).collect()
 }

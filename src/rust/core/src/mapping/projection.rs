@@ -5,7 +5,7 @@
 //! S_a H_ab diag(w_b / σ) PC_b, where σ is the standard deviation over a's cells of S_a H_ab; the block along a's own
 //! components is S_a PC_a. Every block is centred. Neither S_a H_ab nor a genes × genes Gram matrix is ever made.
 
-use super::{Atlas, row_blocks};
+use super::Atlas;
 use crate::simd::vectorised;
 use crate::sparse::{Column, Csr, Graph, edges, graph_of, row};
 use crate::{Context, Result, with_expression};
@@ -458,6 +458,12 @@ pub fn project_cross(
         }
     }
     Ok(())
+}
+
+/// `n` rows in at most `most` blocks of at least `least` rows. Depends on nothing else, so sums over blocks are reproducible.
+fn row_blocks(n: usize, least: usize, most: usize) -> Vec<Range<usize>> {
+    let size = n.div_ceil(most).max(least);
+    (0..n).step_by(size).map(|start| start..n.min(start + size)).collect()
 }
 
 #[cfg(test)]

@@ -14,14 +14,13 @@ use super::xi::xi;
 use crate::backend::{Averaged, Backend, Cpu};
 use crate::homology::HomologyGraph;
 use crate::simd::vectorised;
-use crate::sparse::{Expression, Graph, LANES, Lanes, Shares, add_sums, graph_from_rows, in_blocks, row, total};
+use crate::sparse::{
+    Expression, Graph, LANES, Lanes, PORTIONS, Shares, add_sums, graph_from_rows, in_blocks, portion, row, total,
+};
 use crate::{Context, Error, Result, with_expression};
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Most portions of the cells of a species whose sums are made side by side, and cells in one at least.
-const BLOCKS: usize = 32;
-const LEAST: usize = 64;
 /// A variance below this share of the mean square is rounding: the gene is constant.
 const CONSTANT: f64 = 1e-13;
 /// Cells whose weights to a species sum to less have no neighbours there.
@@ -151,7 +150,7 @@ fn capacity(species: &Cells, edges: &[(u32, u32)], genes: usize, options: &Refin
     edges.iter().for_each(|&(g, h)| (active[g as usize], active[h as usize]) = (true, true));
     let genes = active.iter().filter(|&&active| active).count().max(1);
     let bytes_per_gene = 8 * match options.mode {
-        EdgeMode::Pearson => BLOCKS * (2 + edges.len() / genes),
+        EdgeMode::Pearson => PORTIONS * (2 + edges.len() / genes),
         EdgeMode::Xi => species.offsets[species.offsets.len() - 1],
     };
     let need = bytes_per_gene.saturating_mul(genes);
@@ -263,9 +262,8 @@ impl<'a> Averages<'a> {
             let edges: Vec<usize> =
                 (0..self.pairs.len()).filter(|&e| self.ends[e].0 == s || self.ends[e].1 == s).collect();
             let cells = &self.cells.orders[s];
-            let size = cells.len().div_ceil(BLOCKS).max(LEAST).next_multiple_of(LANES);
             let of_portion = |cells: &[u32]| self.moments(cells, &edges, ctx);
-            let found: Vec<Moments> = cells.par_chunks(size).map(of_portion).collect::<Result<_>>()?;
+            let found: Vec<Moments> = cells.par_chunks(portion(cells.len())).map(of_portion).collect::<Result<_>>()?;
             for block in found {
                 total.add(&block);
                 edges.iter().zip(&block.products).for_each(|(&e, product)| products[e] += product);

@@ -5,7 +5,7 @@
 use crate::backend::{Backend, Cpu};
 use crate::knn::Neighbours;
 use crate::simd::vectorised;
-use crate::sparse::{Expression, LANES, Lanes, Shares, add_sums, in_blocks, total};
+use crate::sparse::{Expression, LANES, Lanes, Shares, add_sums, in_blocks, portion, total};
 use crate::{Context, Error, Result, with_expression};
 use rayon::prelude::*;
 
@@ -31,10 +31,6 @@ pub struct Sums {
     /// Sums of the squares.
     pub second: Vec<f64>,
 }
-
-/// Most portions of cells whose sums are made side by side, and cells in one at least.
-const BLOCKS: usize = 32;
-const LEAST: usize = 64;
 
 /// Weights in [0, 1] and dispersions per gene (those by mean in the mode `Combined`).
 ///
@@ -110,8 +106,7 @@ fn weights_of(dispersions: &[f64], top: usize) -> Vec<f64> {
 pub fn sums_of_averages(x: &Expression, neighbours: &Neighbours, ctx: &Context) -> Result<Sums> {
     let cells = 0..x.cells() as u32;
     let order = in_blocks(LANES, cells.clone(), cells, |cell| neighbours.indices_of(cell as usize), |_| 0);
-    let size = x.cells().div_ceil(BLOCKS).max(LEAST).next_multiple_of(LANES);
-    let of_block = |cells: &[u32]| {
+    let of_portion = |cells: &[u32]| {
         let (mut sums, mut lanes) = (Sums::zeros(x.genes()), vec![[0.0; LANES]; x.genes()]);
         let mut shares = Shares::new();
         for cells in cells.chunks(LANES) {
@@ -130,7 +125,7 @@ pub fn sums_of_averages(x: &Expression, neighbours: &Neighbours, ctx: &Context) 
         }
         Ok(sums)
     };
-    let partial: Vec<Sums> = order.par_chunks(size).map(of_block).collect::<Result<_>>()?;
+    let partial: Vec<Sums> = order.par_chunks(portion(order.len())).map(of_portion).collect::<Result<_>>()?;
     let mut out = Sums::zeros(x.genes());
     for sums in &partial {
         out.first.iter_mut().zip(&sums.first).for_each(|(a, b)| *a += b);

@@ -1,12 +1,14 @@
 //! The sparse types of the engine: graphs (CSR, `f64`) and expression matrices (CSR, `f32`, narrow columns).
 
 mod averages;
+mod blocks;
 mod buffer;
 mod builder;
 pub mod mapped;
 mod symmetric;
 
-pub(crate) use averages::{LANES, Lanes, Shares, add_sums, in_blocks, total};
+pub(crate) use averages::{LANES, Lanes, PORTIONS, Shares, add_sums, portion, total};
+pub(crate) use blocks::in_blocks;
 pub use buffer::Buffer;
 pub use builder::{Flaw, Region, RowBuilder};
 

@@ -224,7 +224,9 @@ impl Columns {
 
     /// The `dgCMatrix`, without dimnames.
     pub fn into_r(self) -> Result<Robj> {
-        let mut matrix = S4::new("dgCMatrix").map_err(interface)?;
+        // By its full name: `S4::new` would call any function of that name in the user's workspace.
+        let matrix = R!("methods::new('dgCMatrix')").map_err(interface)?;
+        let mut matrix: S4 = matrix.try_into().map_err(interface)?;
         matrix.set_slot("i", self.rows).map_err(interface)?;
         matrix.set_slot("p", self.pointers).map_err(interface)?;
         matrix.set_slot("x", self.values).map_err(interface)?;

@@ -20,7 +20,7 @@ const HALF: f32 = 0.4;
 /// Symmetric weights, row by row.
 struct Symmetric {
     offsets: Vec<usize>,
-    links: Vec<(u32, f64)>,
+    links: Vec<(u32, f32)>,
 }
 
 impl Symmetric {
@@ -34,14 +34,14 @@ impl Symmetric {
         let (mut next, mut links) = (offsets.clone(), vec![(0, 0.0); 2 * edges.len()]);
         for &(i, j, weight) in edges {
             for (from, to) in [(i, j), (j, i)] {
-                links[next[from as usize]] = (to, weight / 2.0);
+                links[next[from as usize]] = (to, (weight / 2.0) as f32);
                 next[from as usize] += 1;
             }
         }
         Symmetric { offsets, links }
     }
 
-    fn of(&self, i: usize) -> &[(u32, f64)] {
+    fn of(&self, i: usize) -> &[(u32, f32)] {
         &self.links[self.offsets[i]..self.offsets[i + 1]]
     }
 
@@ -69,18 +69,27 @@ impl Symmetric {
         }
         components
     }
+
+    /// Names the other end of each link by its place in its component.
+    fn number_within(&mut self, components: &[Vec<u32>]) {
+        let mut number = vec![0; self.offsets.len() - 1];
+        for component in components {
+            component.iter().zip(0..).for_each(|(&i, place)| number[i as usize] = place);
+        }
+        self.links.par_iter_mut().for_each(|(j, _)| *j = number[*j as usize]);
+    }
 }
 
 /// Spectral positions of `n` vertices that all have an edge.
 pub(super) fn positions<const D: usize>(n: usize, edges: &Edges, seed: u64, ctx: &Context) -> Result<Vec<[f32; D]>> {
-    let graph = Symmetric::new(n, edges);
+    let mut graph = Symmetric::new(n, edges);
     let components = graph.components();
+    graph.number_within(&components);
     let side = (1..).find(|side: &usize| side.pow(D as u32) >= components.len()).unwrap_or(1);
-    let mut number = vec![0u32; n];
     let mut out = vec![[0.0; D]; n];
     for (c, component) in components.iter().enumerate() {
         let place: [f32; D] = std::array::from_fn(|dim| (c / side.pow(dim as u32) % side) as f32);
-        let layout = component_positions::<D>(&graph, component, &mut number, seed, ctx)?;
+        let layout = component_positions::<D>(&graph, component, seed, ctx)?;
         for (&i, position) in component.iter().zip(layout) {
             out[i as usize] = std::array::from_fn(|dim| place[dim] + position[dim]);
         }
@@ -88,11 +97,11 @@ pub(super) fn positions<const D: usize>(n: usize, edges: &Edges, seed: u64, ctx:
     Ok(out)
 }
 
-/// Positions within ±[`HALF`]; random ones for components too small for eigenvectors.
+/// Positions within ±[`HALF`]; random ones for components too small for eigenvectors. The links of `graph` name places within
+/// the component.
 fn component_positions<const D: usize>(
     graph: &Symmetric,
     component: &[u32],
-    number: &mut [u32],
     seed: u64,
     ctx: &Context,
 ) -> Result<Vec<[f32; D]>> {
@@ -101,21 +110,14 @@ fn component_positions<const D: usize>(
         let at_random = |&i: &u32| uniform(Rng::keyed(seed, SMALL, u64::from(i)), [-HALF; D], [HALF; D]);
         return Ok(component.iter().map(at_random).collect());
     }
-    for (new, &old) in component.iter().enumerate() {
-        number[old as usize] = new as u32;
-    }
-    let number = &*number;
-    let degree = |&i: &u32| graph.of(i as usize).iter().map(|(_, weight)| weight).sum::<f64>();
+    let degree = |&i: &u32| graph.of(i as usize).iter().map(|&(_, weight)| f64::from(weight)).sum::<f64>();
     let roots: Vec<f64> = component.iter().map(|i| degree(i).sqrt()).collect();
     let apply = |x: &[f64], out: &mut [f64]| {
-        let sum = |i: usize| {
-            let weighted = |&(j, weight): &(u32, f64)| {
-                let j = number[j as usize] as usize;
-                weight * x[j] / roots[j]
-            };
-            graph.of(component[i] as usize).iter().map(weighted).sum::<f64>() / roots[i]
-        };
-        out.par_iter_mut().enumerate().with_min_len(BLOCK).for_each(|(i, out)| *out = sum(i));
+        let x: Vec<f64> = x.iter().zip(&roots).map(|(x, root)| x / root).collect();
+        let sum =
+            |i: u32| graph.of(i as usize).iter().map(|&(j, weight)| f64::from(weight) * x[j as usize]).sum::<f64>();
+        let rows = component.par_iter().zip(&roots).with_min_len(BLOCK);
+        out.par_iter_mut().zip(rows).for_each(|(out, (&i, root))| *out = sum(i) / root);
     };
     // The eigenvector of the Laplacian's 0 is D^{1/2} 1.
     let total = roots.iter().map(|x| x * x).sum::<f64>().sqrt();

@@ -9,11 +9,12 @@
 
 use super::Metric;
 use super::points::Points;
-use crate::linalg::integers::{self, Pair};
+use crate::linalg::integers::{self, LANES, Line, Pair, UNITS};
 use crate::simd::{bits, vectorised};
 use faer::{Accum, MatMut, MatRef, Par, linalg::matmul::matmul};
 use rayon::prelude::*;
 use std::cmp::Reverse;
+use std::ops::Range;
 
 /// Rows per parallel block.
 const BLOCK: usize = 256;
@@ -26,8 +27,8 @@ pub(crate) const HELD: usize = 20;
 pub(super) struct Scaled<'a> {
     /// The rows as they were given.
     pub(super) points: &'a Points<'a>,
-    /// m × pairs: scaled coordinates in whole units.
-    pub(super) rows: Vec<Pair>,
+    /// m × lines: scaled coordinates in whole units.
+    rows: Vec<Line>,
     /// |y|²/2 of each of them, in units².
     pub(super) halves: Vec<i32>,
     centre: Vec<f64>,
@@ -70,14 +71,19 @@ impl<'a> Scaled<'a> {
     }
 
     fn filled(mut self) -> Self {
-        let (points, pairs) = (self.points, self.pairs());
-        let mut rows = vec![[0; 2]; points.count() * pairs];
-        let fill = |(block, rows): (usize, &mut [Pair])| {
+        let (points, pairs, lines) = (self.points, self.pairs(), self.lines());
+        let mut rows = vec![Line::default(); points.count() * lines];
+        let fill = |(block, rows): (usize, &mut [Line])| {
             let first = block * BLOCK;
-            let chosen: Vec<usize> = (first..first + rows.len() / pairs).collect();
-            rows.copy_from_slice(&self.rounded(points, &chosen));
+            let chosen: Vec<usize> = (first..first + rows.len() / lines).collect();
+            let rounded = self.rounded(points, &chosen);
+            for (row, rounded) in rows.chunks_mut(lines).zip(rounded.chunks(pairs)) {
+                for (line, coordinates) in row.iter_mut().zip(rounded.as_flattened().chunks(LANES)) {
+                    line.0[..coordinates.len()].copy_from_slice(coordinates);
+                }
+            }
         };
-        rows.par_chunks_mut((BLOCK * pairs).max(1)).enumerate().for_each(fill);
+        rows.par_chunks_mut((BLOCK * lines).max(1)).enumerate().for_each(fill);
         self.rows = rows;
         let half = |i| self.half(points, i, self.row(i));
         self.halves = (0..points.count()).into_par_iter().with_min_len(BLOCK).map(half).collect();
@@ -89,9 +95,24 @@ impl<'a> Scaled<'a> {
         integers::pairs(self.width())
     }
 
+    /// Lines of a row in whole units.
+    fn lines(&self) -> usize {
+        self.width().div_ceil(LANES)
+    }
+
+    /// Row `i` in whole units, with zeros to the end of its last line.
+    pub(super) fn line(&self, i: usize) -> &[Line] {
+        &self.rows[i * self.lines()..(i + 1) * self.lines()]
+    }
+
     /// Row `i` in whole units.
     pub(super) fn row(&self, i: usize) -> &[Pair] {
-        &self.rows[i * self.pairs()..(i + 1) * self.pairs()]
+        &integers::pairs_of(self.line(i))[..self.pairs()]
+    }
+
+    /// Rows in whole units, one after the other.
+    pub(super) fn side_by_side(&self, rows: Range<usize>) -> Vec<Pair> {
+        rows.flat_map(|i| self.row(i)).copied().collect()
     }
 
     /// |x|²/2 of row `i` of `points`, rounded to `row`, in units²; of the row as it was where `row` is not all of it.
@@ -100,7 +121,7 @@ impl<'a> Scaled<'a> {
             return integers::square(row) / 2;
         }
         let square = points.scaled_square(i, &self.centre, self.scale);
-        (0.5 * integers::units(self.width()).powi(2) * square) as i32
+        (0.5 * UNITS.powi(2) * square) as i32
     }
 
     /// The `chosen` rows of `points`, scaled like the database, in whole units.
@@ -167,17 +188,27 @@ impl<'q> Best<'q> {
         Best { query, queries, half, database, k, held, slack, threshold, pending, measured }
     }
 
+    /// Candidates that are pending at most: few more than are held, as the threshold lags behind until they are pruned.
     fn capacity(&self) -> usize {
-        2 * self.held + 64
+        self.held + self.held / 2 + 8
     }
 
-    /// Takes in the products with the rows `row(0)`, `row(1)`, …, less their `halves`.
+    /// Takes in rows by numbers that are compared, `products` less `halves`: a row is `row(j)`, and its score `score(j, number)`,
+    /// wherever the number reaches `limit(threshold)`.
     #[inline(always)]
-    pub(super) fn scan(&mut self, products: &[i32], halves: &[i32], row: impl Fn(usize) -> u32) {
+    pub(super) fn scan(
+        &mut self,
+        (products, halves): (&[i32], &[i32]),
+        limit: impl Fn(i32) -> i32,
+        row: impl Fn(usize) -> u32,
+        mut score: impl FnMut(usize, i32) -> i32,
+    ) {
         for (chunk, (products, halves)) in products.chunks(CHUNK).zip(halves.chunks(CHUNK)).enumerate() {
-            let reached = products.iter().zip(halves).map(|(product, half)| product - half >= self.threshold);
-            for j in bits(hits(reached)) {
-                self.offer(products[j] - halves[j], row(chunk * CHUNK + j));
+            let limit = limit(self.threshold);
+            let reached = products.iter().zip(halves).map(|(product, half)| product - half >= limit);
+            for at in bits(hits(reached)) {
+                let j = chunk * CHUNK + at;
+                self.offer(score(j, products[at] - halves[at]), row(j));
             }
         }
     }
@@ -203,7 +234,7 @@ impl<'q> Best<'q> {
         self.threshold = self.threshold.max((half - 0.5 * farthest.powi(2) - 2.0) as i32);
         let threshold = self.threshold;
         self.pending.retain(|(score, _)| *score >= threshold);
-        if self.pending.len() > self.capacity() / 2 {
+        if self.pending.len() > (self.capacity() + self.held) / 2 {
             self.measure();
         }
     }
@@ -230,20 +261,27 @@ impl<'q> Best<'q> {
     }
 }
 
-/// Shows consecutive rows from `first` on to each query: `products` (rows × queries), less the rows' `halves`.
-pub(super) fn scan_columns(best: &mut [Best], products: &[i32], halves: &[i32], first: usize) {
-    let mut thresholds: Vec<i32> = best.iter().map(|best| best.threshold).collect();
+/// Shows consecutive rows from `first` on to each query by numbers that are compared, `products` (rows × queries) less the rows'
+/// `halves`: the score of a row is `score(query, row, number)` wherever the number reaches `limit(threshold)`.
+pub(super) fn scan_columns(
+    best: &mut [Best],
+    (products, halves, first): (&[i32], &[i32], usize),
+    limit: impl Fn(i32) -> i32,
+    mut score: impl FnMut(usize, usize, i32) -> i32,
+) {
+    let mut limits: Vec<i32> = best.iter().map(|best| limit(best.threshold)).collect();
     vectorised(
         #[inline(always)]
         || {
             for (row, (products, &half)) in products.chunks_exact(best.len()).zip(halves).enumerate() {
                 for (chunk, products) in products.chunks(CHUNK).enumerate() {
-                    let queries = chunk * CHUNK..chunk * CHUNK + products.len();
-                    let (best, thresholds) = (&mut best[queries.clone()], &mut thresholds[queries]);
-                    let reached = products.iter().zip(&*thresholds).map(|(product, limit)| product - half >= *limit);
+                    let before = chunk * CHUNK;
+                    let (best, limits) =
+                        (&mut best[before..][..products.len()], &mut limits[before..][..products.len()]);
+                    let reached = products.iter().zip(&*limits).map(|(product, limit)| product - half >= *limit);
                     for at in bits(hits(reached)) {
-                        best[at].offer(products[at] - half, (first + row) as u32);
-                        thresholds[at] = best[at].threshold;
+                        best[at].offer(score(before + at, row, products[at] - half), (first + row) as u32);
+                        limits[at] = limit(best[at].threshold);
                     }
                 }
             }
@@ -251,16 +289,26 @@ pub(super) fn scan_columns(best: &mut [Best], products: &[i32], halves: &[i32], 
     );
 }
 
-/// Shows consecutive rows from `first` on to each query: `products` (queries × rows), less the rows' `halves`.
-pub(super) fn scan_rows(best: &mut [Best], products: &[i32], halves: &[i32], first: usize) {
+/// The same of `products` (queries × rows).
+pub(super) fn scan_rows(
+    best: &mut [Best],
+    (products, halves, first): (&[i32], &[i32], usize),
+    limit: impl Fn(i32) -> i32,
+    mut score: impl FnMut(usize, usize, i32) -> i32,
+) {
     vectorised(
         #[inline(always)]
         || {
-            for (best, products) in best.iter_mut().zip(products.chunks_exact(halves.len())) {
-                best.scan(products, halves, |j| (first + j) as u32);
+            for (query, (best, products)) in best.iter_mut().zip(products.chunks_exact(halves.len())).enumerate() {
+                best.scan((products, halves), &limit, |j| (first + j) as u32, |j, number| score(query, j, number));
             }
         },
     );
+}
+
+/// Scores that are compared themselves: their limit is the threshold.
+pub(super) fn threshold(threshold: i32) -> i32 {
+    threshold
 }
 
 /// Bits of those that are true, of at most [`CHUNK`]: seldom any, which is found without early exit, many at a time.

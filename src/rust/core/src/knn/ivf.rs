@@ -5,7 +5,7 @@
 //!
 //! The centroids come from a sample keyed by the seed, with a fixed number of Lloyd steps and ties broken by index.
 
-use super::candidates::{Best, Scaled, finish, score};
+use super::candidates::{Best, Scaled, finish, score, threshold};
 use super::points::Points;
 use super::principal;
 use super::{KnnOptions, Metric, Neighbours, is_same};
@@ -259,7 +259,8 @@ impl<'a> Lists<'a> {
                 #[inline(always)]
                 || {
                     for (&at, products) in visitors.iter().zip(products.chunks(range.len())) {
-                        best[at].scan(products, &self.halves[range.clone()], |j| self.order[range.start + j]);
+                        let halves = &self.halves[range.clone()];
+                        best[at].scan((products, halves), threshold, |j| self.order[range.start + j], |_, score| score);
                     }
                 },
             );

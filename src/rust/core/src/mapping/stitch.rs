@@ -4,7 +4,7 @@
 use super::cross_knn::{CENTRE, FLOOR};
 use super::projection::tanh_scale;
 use crate::knn::{Neighbours, dot};
-use crate::linalg::integers::{LANES, Line, product, units};
+use crate::linalg::integers::{LANES, Line, UNITS, product};
 use crate::simd::vectorised;
 use crate::sparse::{Graph, graph_from_rows, row};
 use ndarray::Array2;
@@ -30,7 +30,7 @@ pub struct Coordinates<'a> {
     mean: Vec<f64>,
     /// 1 / √Σ(x − mean)²; 0 for a constant row.
     inverse: Vec<f64>,
-    /// (x − mean) · inverse in whole [`units`].
+    /// (x − mean) · inverse in whole [`UNITS`].
     rounded: Vec<Line>,
     /// Lines a cell.
     lines: usize,
@@ -53,7 +53,7 @@ impl<'a> Coordinates<'a> {
         let lines = width.div_ceil(LANES);
         let mut rounded = vec![Line::default(); mean.len() * lines];
         let round = |(cell, lines): (usize, &mut [Line])| {
-            let (mean, unit, row) = (mean[cell], inverse[cell] * units(width), &rows[cell * width..][..width]);
+            let (mean, unit, row) = (mean[cell], inverse[cell] * UNITS, &rows[cell * width..][..width]);
             vectorised(
                 #[inline(always)]
                 || {
@@ -66,7 +66,7 @@ impl<'a> Coordinates<'a> {
             );
         };
         rounded.par_chunks_mut(lines.max(1)).enumerate().for_each(round);
-        let square_unit = (1.0 / units(width).powi(2)) as f32;
+        let square_unit = (1.0 / UNITS.powi(2)) as f32;
         Coordinates { latent: rows, width, mean, inverse, rounded, lines, square_unit }
     }
 
@@ -91,7 +91,7 @@ impl<'a> Coordinates<'a> {
     /// Largest error of [`Coordinates::near_correlation`]: d coordinates, each off by half a unit, put a row of length 1 off by
     /// e = √d / 2 units, and a product of two such rows by 2 e + e²; and the result is a number of single precision.
     fn error(&self) -> f64 {
-        let e = 0.5 * (self.width as f64).sqrt() / units(self.width);
+        let e = 0.5 * (self.width as f64).sqrt() / UNITS;
         2.0 * e + e * e + f64::from(f32::EPSILON)
     }
 

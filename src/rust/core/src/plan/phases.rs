@@ -7,6 +7,7 @@ use crate::context::MAPPED_SHARE;
 use crate::knn::{DIRECTIONS, HELD, KnnOptions, LISTS, Method};
 use crate::linalg::eigen::are_few;
 use crate::linalg::integers;
+use crate::linalg::integers::coarse::{self, Coarse};
 use crate::linalg::lanczos;
 use crate::linalg::pca::{PcaSolver, exact_limit};
 use crate::linalg::randomized_svd::basis;
@@ -217,11 +218,14 @@ fn knn(n: f64, m: f64, d: f64, (k, back): (f64, f64), options: &KnnOptions, thre
         // Products, and the rows of one side once more.
         let tiles = threads as f64 * TILE * (TILE * SINGLE + d * UNITS);
         // Candidates with their scores are held until all tiles have been seen.
-        let candidates = |cells: f64, k: f64| cells * (128.0 + 8.0 * (2.0 * k + 64.0));
+        let candidates = |cells: f64, k: f64| cells * (128.0 + 8.0 * (1.5 * k + 8.0));
         let (rows, scored) = if back > 0.0 { (n + m, 2.0 * n * m * d) } else { (m, n * m * d) };
         let queries = if back > 0.0 { candidates(m, back) + found(m, back) } else { 0.0 };
-        let bytes = rows * (d * UNITS + SINGLE) + tiles + candidates(n, k) + found(n, k) + queries;
-        let work = Work { single: scored / INTEGERS, ..Work::default() };
+        // Both sides are looked at in fewer bits first, where that pays.
+        let short = if Coarse::pays(d as usize) { SINGLE * coarse::words(d as usize) as f64 } else { 0.0 };
+        let share = if short > 0.0 { short / (d * UNITS) } else { 1.0 };
+        let bytes = rows * (d * UNITS + short + 2.0 * SINGLE) + tiles + candidates(n, k) + found(n, k) + queries;
+        let work = Work { single: scored * share / INTEGERS, ..Work::default() };
         return Need { bytes, work, factor: factor::EXACT_NEIGHBOURS };
     }
     let probes = options.probes(back == 0.0) as f64;

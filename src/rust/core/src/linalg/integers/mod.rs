@@ -1,11 +1,16 @@
-//! Products of rows of 16-bit integers. In: rows of `f32` coordinates, none longer than 1, rounded to whole [`units`]; some of
+//! Products of rows of 16-bit integers. In: rows of `f32` coordinates, none longer than 1, rounded to whole [`UNITS`]; some of
 //! them in panels, which stay while the others go by. Out: Σ x y of all pairs in units², exact in `i32`, hence the same on
 //! every machine.
 //!
-//! Processors with VNNI multiply twice as many of these as of `f32`. The widest instructions are chosen at run time: AVX-512 VNNI, else
+//! Processors with VNNI multiply twice as many of these as of `f32`, and four times as many of 8 bits ([`coarse`]). The widest instructions are chosen at run time: AVX-512 VNNI, else
 //! AVX2, else what the compiler makes of plain Rust.
 
+pub(crate) mod coarse;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
 use crate::simd::vectorised;
+use bytemuck::{Pod, Zeroable, must_cast, must_cast_slice};
 use std::array::from_fn;
 
 /// Two coordinates side by side; an instruction multiplies them with two others and adds both products.
@@ -21,14 +26,12 @@ type Sums = [[i32; LANES]; ROWS];
 /// Two coordinates of each row of a panel.
 type Columns = [i16; 2 * LANES];
 
-/// What a coordinate of 1 is rounded to, for rows of `dimension` coordinates.
+/// What a coordinate of 1 is rounded to.
 ///
-/// The sum of any of the products of two rows is at most the product of their lengths (Cauchy-Schwarz), and a row no longer than 1
-/// is at most units + √d / 2 long once it is rounded: for d ≤ 2²⁴ the sum stays below 1.2 · 2³⁰. For more coordinates: one that is
-/// not rounded to 0 has at most doubled, so that the sum is at most 4 units² = 2³⁰.
-pub(crate) fn units(dimension: usize) -> f64 {
-    if dimension <= 1 << 24 { 32_767.0 } else { 16_384.0 }
-}
+/// The sum of any of the products of two rows is at most the product of their lengths (Cauchy-Schwarz). A row no longer than 1 is
+/// at most units + √d / 2 long once it is rounded: for d ≤ 2²⁴ the sum stays below 1.2 · 2²⁹, and twice as much still fits
+/// ([`coarse`]). For more coordinates: one that is not rounded to 0 has at most doubled, so that the sum is at most 4 units² < 2³¹.
+pub(crate) const UNITS: f64 = 23_170.0;
 
 /// Pairs of a row of `dimension` coordinates; the last one may hold a 0 in place of a coordinate.
 pub(crate) fn pairs(dimension: usize) -> usize {
@@ -37,7 +40,7 @@ pub(crate) fn pairs(dimension: usize) -> usize {
 
 /// `rows` (n × dimension) in units, n × pairs.
 pub(crate) fn rounded(rows: &[f32], dimension: usize) -> Vec<Pair> {
-    let (units, pairs) = (units(dimension) as f32, pairs(dimension));
+    let (units, pairs) = (UNITS as f32, pairs(dimension));
     let mut out = vec![[0; 2]; rows.len().checked_div(dimension).unwrap_or(0) * pairs];
     vectorised(
         #[inline(always)]
@@ -55,24 +58,36 @@ pub(crate) fn rounded(rows: &[f32], dimension: usize) -> Vec<Pair> {
 /// Σ x² of a rounded row.
 #[inline(always)]
 pub(crate) fn square(row: &[Pair]) -> i32 {
-    // No sum wraps (`units`), and additions that might can be reordered.
+    // No sum wraps (`UNITS`), and additions that might can be reordered.
     row.as_flattened().iter().fold(0, |sum: i32, &x| sum.wrapping_add(i32::from(x).pow(2)))
 }
 
 /// A cache line of coordinates. A row on its own takes as many as it needs, and is 0 to the end of the last one.
 #[derive(Clone, Copy, Default)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub(crate) struct Line(pub(crate) [i16; LANES]);
+
+// SAFETY: integers, as many as fill its 64 bytes.
+unsafe impl Zeroable for Line {}
+// SAFETY: as above.
+unsafe impl Pod for Line {}
+
+/// The pairs of rows on their own.
+pub(crate) fn pairs_of(lines: &[Line]) -> &[Pair] {
+    must_cast_slice(lines)
+}
 
 /// Σ x y of two rows on their own.
 pub(crate) fn product(x: &[Line], y: &[Line]) -> i32 {
     Path::best().product(x, y)
 }
 
-/// Rows side by side: of each panel of [`LANES`] rows the first pairs of all, then the second ones, and so on. What is missing in
+/// Rows side by side: of each panel of [`LANES`] rows the first words of all, then the second ones, and so on. What is missing in
 /// the last panel is 0.
 pub(crate) struct Panels {
     count: usize,
+    words: usize,
+    /// How many of the words are pairs; the others are those of a [`coarse`] row.
     pairs: usize,
     columns: Vec<Columns>,
 }
@@ -89,7 +104,7 @@ impl Panels {
                 }
             }
         }
-        Panels { count, pairs, columns }
+        Panels { count, words: pairs, pairs, columns }
     }
 
     /// Writes the products of `row(0)`, `row(1)`, … with every row of the panels into `out` (rows × count).
@@ -104,10 +119,10 @@ impl Panels {
         for (group, out) in out.chunks_mut(ROWS * self.count).enumerate() {
             // Where fewer are left, the last one goes by several times.
             let last = out.len() / self.count - 1;
-            let rows: [&[Pair]; ROWS] = from_fn(|i| &row(ROWS * group + i.min(last))[..self.pairs]);
+            let rows: [&[Pair]; ROWS] = from_fn(|i| &row(ROWS * group + i.min(last))[..self.words]);
             for first in (0..self.count).step_by(LANES) {
-                let panel = first / LANES * self.pairs;
-                let sums = path.multiply(rows, &self.columns[panel..panel + self.pairs]);
+                let panel = first / LANES * self.words;
+                let sums = path.multiply(rows, &self.columns[panel..panel + self.words], self.pairs);
                 let lanes = LANES.min(self.count - first);
                 for (out, sums) in out.chunks_exact_mut(self.count).zip(&sums) {
                     out[first..first + lanes].copy_from_slice(&sums[..lanes]);
@@ -141,15 +156,24 @@ impl Path {
         Path::all().next().unwrap_or(Path::Portable)
     }
 
-    fn multiply(self, rows: [&[Pair]; ROWS], panel: &[Columns]) -> Sums {
+    /// Whether it multiplies more bytes than 16-bit integers at a time.
+    fn prefers_bytes(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return self == Path::Vnni;
+        #[cfg(not(target_arch = "x86_64"))]
+        return false;
+    }
+
+    /// `pairs`: how many of the words are pairs.
+    fn multiply(self, rows: [&[Pair]; ROWS], panel: &[Columns], pairs: usize) -> Sums {
         match self {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the machine has these instructions (`Path::all`).
-            Path::Vnni => unsafe { x86::vnni(rows, panel) },
+            Path::Vnni => unsafe { x86::vnni(rows, panel, pairs) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
-            Path::Avx2 => unsafe { x86::avx2(rows, panel) },
-            Path::Portable => portable(rows, panel),
+            Path::Avx2 if pairs == panel.len() => unsafe { x86::avx2(rows, panel) },
+            _ => portable(rows, panel, pairs),
         }
     }
 
@@ -172,103 +196,27 @@ fn portable_product(x: &[Line], y: &[Line]) -> i32 {
     x.iter().zip(y).map(of_line).sum()
 }
 
-fn portable(rows: [&[Pair]; ROWS], panel: &[Columns]) -> Sums {
+fn portable(rows: [&[Pair]; ROWS], panel: &[Columns], pairs: usize) -> Sums {
     rows.map(|row| {
         let mut sums = [0; LANES];
-        for (&[x, y], columns) in row.iter().zip(panel) {
+        for (&[x, y], columns) in row[..pairs].iter().zip(panel) {
             for (sum, column) in sums.iter_mut().zip(columns.as_chunks::<2>().0) {
                 *sum += i32::from(x) * i32::from(column[0]) + i32::from(y) * i32::from(column[1]);
             }
         }
+        if let Some((&offset, quads)) = row[pairs..].split_first() {
+            let offset: i32 = must_cast(offset);
+            sums.iter_mut().for_each(|sum| *sum = (*sum >> coarse::SHIFT) - offset);
+            for (&quad, columns) in quads.iter().zip(&panel[pairs + 1..]) {
+                let row: [i8; 4] = must_cast(quad);
+                for (sum, &column) in sums.iter_mut().zip(columns.as_chunks::<2>().0) {
+                    let column: [u8; 4] = must_cast(column);
+                    *sum += row.iter().zip(column).map(|(&x, y)| i32::from(x) * i32::from(y)).sum::<i32>();
+                }
+            }
+        }
         sums
     })
-}
-
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use super::{Columns, Line, Pair, ROWS, Sums};
-    use bytemuck::must_cast;
-    use std::arch::x86_64::*;
-
-    pub(super) fn has_vnni() -> bool {
-        is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512vnni")
-    }
-
-    /// The sums of all rows stay in registers.
-    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-    pub(super) fn vnni(rows: [&[Pair]; ROWS], panel: &[Columns]) -> Sums {
-        let rows = rows.map(|row| &row[..panel.len()]);
-        let mut sums = [[_mm512_setzero_si512(); 2]; ROWS];
-        for (at, &columns) in panel.iter().enumerate() {
-            let columns: [__m512i; 2] = must_cast(columns);
-            for (sums, row) in sums.iter_mut().zip(rows) {
-                let pair = _mm512_set1_epi32(must_cast(row[at]));
-                for (sum, columns) in sums.iter_mut().zip(columns) {
-                    *sum = _mm512_dpwssd_epi32(*sum, pair, columns);
-                }
-            }
-        }
-        must_cast(sums)
-    }
-
-    /// With half as many registers, half as wide, it takes a quarter of the panel's sums at a time.
-    #[target_feature(enable = "avx2")]
-    pub(super) fn avx2(rows: [&[Pair]; ROWS], panel: &[Columns]) -> Sums {
-        const FEW: usize = ROWS / 2;
-        let mut out: [[[__m256i; 2]; 2]; ROWS] = [[[_mm256_setzero_si256(); 2]; 2]; ROWS];
-        for (rows, out) in rows.chunks_exact(FEW).zip(out.chunks_exact_mut(FEW)) {
-            for half in 0..2 {
-                let mut sums = [[_mm256_setzero_si256(); 2]; FEW];
-                let rows: [&[Pair]; FEW] = std::array::from_fn(|i| &rows[i][..panel.len()]);
-                for (at, &columns) in panel.iter().enumerate() {
-                    let columns: [[__m256i; 2]; 2] = must_cast(columns);
-                    for (sums, row) in sums.iter_mut().zip(rows) {
-                        let pair = _mm256_set1_epi32(must_cast(row[at]));
-                        for (sum, columns) in sums.iter_mut().zip(columns[half]) {
-                            *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(pair, columns));
-                        }
-                    }
-                }
-                for (out, sums) in out.iter_mut().zip(sums) {
-                    out[half] = sums;
-                }
-            }
-        }
-        must_cast(out)
-    }
-
-    /// Several sums, as the next product comes before the last one has been added.
-    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-    pub(super) fn vnni_product(x: &[Line], y: &[Line]) -> i32 {
-        const SUMS: usize = 4;
-        let mut sums = [_mm512_setzero_si512(); SUMS];
-        let ((x, x_rest), (y, y_rest)) = (x.as_chunks::<SUMS>(), y.as_chunks::<SUMS>());
-        for (x, y) in x.iter().zip(y) {
-            for i in 0..SUMS {
-                sums[i] = _mm512_dpwssd_epi32(sums[i], must_cast(x[i].0), must_cast(y[i].0));
-            }
-        }
-        for (x, y) in x_rest.iter().zip(y_rest) {
-            sums[0] = _mm512_dpwssd_epi32(sums[0], must_cast(x.0), must_cast(y.0));
-        }
-        let sums = _mm512_add_epi32(_mm512_add_epi32(sums[0], sums[1]), _mm512_add_epi32(sums[2], sums[3]));
-        _mm512_reduce_add_epi32(sums)
-    }
-
-    #[target_feature(enable = "avx2")]
-    pub(super) fn avx2_product(x: &[Line], y: &[Line]) -> i32 {
-        let mut sums = [_mm256_setzero_si256(); 2];
-        for (x, y) in x.iter().zip(y) {
-            let (x, y): ([__m256i; 2], [__m256i; 2]) = (must_cast(x.0), must_cast(y.0));
-            for half in 0..2 {
-                sums[half] = _mm256_add_epi32(sums[half], _mm256_madd_epi16(x[half], y[half]));
-            }
-        }
-        let sums: [i32; 8] = must_cast(_mm256_add_epi32(sums[0], sums[1]));
-        sums.iter().sum()
-    }
 }
 
 #[cfg(test)]
@@ -331,21 +279,21 @@ mod tests {
         }
         // Every coordinate is rounded up by nearly half a unit: the sum is larger than that of rows of length 1.
         let d = 1 << 20;
-        let rows = vec![(31.51 / units(d)) as f32; d];
-        assert!(rounded(&rows, d).as_flattened().iter().all(|&x| x == 32));
+        let rows = vec![(22.51 / UNITS) as f32; d];
+        assert!(rounded(&rows, d).as_flattened().iter().all(|&x| x == 23));
         assert_exact(&rows, &rows, d);
     }
 
     #[test]
     fn coordinates_beyond_one_are_cut() {
-        assert_eq!(rounded(&[1.5, -1.5, 0.5 / 32_767.0], 3), [[32_767, -32_767], [0, 0]]);
+        assert_eq!(rounded(&[1.5, -1.5, (0.5 / UNITS) as f32], 3), [[23_170, -23_170], [0, 0]]);
     }
 
     #[test]
-    fn rows_of_any_length_have_units() {
+    fn sums_of_any_number_of_coordinates_fit() {
         for d in [0, 1, 1 << 24] {
-            assert!((units(d) + 0.5 * (d as f64).sqrt()).powi(2) < 1.2 * f64::from(1u32 << 30));
+            assert!((UNITS + 0.5 * f64::from(d).sqrt()).powi(2) < 1.2 * f64::from(1 << 29));
         }
-        assert!(4.0 * units((1 << 24) + 1).powi(2) <= f64::from(1u32 << 30));
+        assert!(4.0 * UNITS.powi(2) < f64::from(i32::MAX));
     }
 }

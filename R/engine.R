@@ -50,12 +50,13 @@ engine_sam <- function(expression, sam, knn, run, label) {
 }
 
 # Opaque handle of the loadings the mapping projects through. coordinates: those of the cells (cells x dimensions) that
-# the loadings are to carry into the mapping, or NULL.
-engine_loadings <- function(expression, weights, coordinates, loadings, seed, run, label) {
+# the loadings are to carry into the mapping, or NULL. genes: those in the homology, as homology_index() has them: the
+# mapping needs no others.
+engine_loadings <- function(expression, weights, coordinates, genes, loadings, seed, run, label) {
   outcome <- loadings_start(
-    expression, weights, coordinates, loadings, as.double(seed), run$backend, run$threads, run$memory
+    expression, weights, coordinates, genes, loadings, as.double(seed), run$backend, run$threads, run$memory
   )
-  run_job(outcome, run, label, label)$pointer
+  run_job(outcome, run, label, label, meanwhile = tidy)$pointer
 }
 
 # The engine takes expression and loadings: their handles are empty afterwards.

@@ -40,7 +40,7 @@ plan_start <- function(species, settings, measured, threads, memory) .Call(wrap_
 machine_memory_ <- function() .Call(wrap__machine_memory_)
 expression_start <- function(counts, preprocess_options, files, threads, memory) .Call(wrap__expression_start, counts, preprocess_options, files, threads, memory)
 sam_start <- function(pointer, sam_options, knn_options, backend, threads, memory) .Call(wrap__sam_start, pointer, sam_options, knn_options, backend, threads, memory)
-loadings_start <- function(pointer, weights, coordinates, loadings, seed, backend, threads, memory) .Call(wrap__loadings_start, pointer, weights, coordinates, loadings, seed, backend, threads, memory)
+loadings_start <- function(pointer, weights, coordinates, genes, loadings, seed, backend, threads, memory) .Call(wrap__loadings_start, pointer, weights, coordinates, genes, loadings, seed, backend, threads, memory)
 substitutions_start <- function(homology, orthologs, paralogs, min_gain, threads, memory) .Call(wrap__substitutions_start, homology, orthologs, paralogs, min_gain, threads, memory)
 reciprocal_best_ <- function(homology) .Call(wrap__reciprocal_best_, homology)
 type_triangles_start <- function(scores, min_score, n, threads, memory) .Call(wrap__type_triangles_start, scores, min_score, n, threads, memory)

@@ -10,6 +10,7 @@ new_run <- function(threads = NULL, memory = samap_defaults()$memory, verbose = 
   run$backend <- "cpu"
   run$folder <- expression_folder(on_disk)
   run$verbose <- check_flag(verbose, "verbose") && !isTRUE(getOption("knitr.in.progress"))
+  run$tidy <- FALSE
   run$phases <- list()
   run$choices <- list()
   run
@@ -32,8 +33,9 @@ expression_folder <- function(on_disk) {
   if (is.character(on_disk)) path.expand(on_disk) else if (isTRUE(on_disk)) tempdir(check = TRUE)
 }
 
-# species: whose data the job works on, for its errors.
-run_job <- function(outcome, run, label, species = NULL) {
+# species: whose data the job works on, for its errors. meanwhile: a function of the run that R calls once while a long
+# job works.
+run_job <- function(outcome, run, label, species = NULL, meanwhile = NULL) {
   if (identical(label, sole_species)) label <- "sam"
   job <- rust_value(outcome)
   on.exit(job_cancel(job), add = TRUE)
@@ -44,12 +46,21 @@ run_job <- function(outcome, run, label, species = NULL) {
     state <- job_poll(job, 0.05)
     draw_bar(bar, state)
     if (state$done) break
+    if (!is.null(meanwhile)) meanwhile(run)
+    meanwhile <- NULL
     # Honours interrupts.
     Sys.sleep(0)
   }
   result <- rust_value(job_result(job), species)
   record(run, label, result)
   result$value
+}
+
+# Gives up what R holds and does not use: what is left of loading packages alone is some 40 MB. R frees small objects at
+# every other collection only, hence two the first time; the system has their memory when the phase of the engine ends.
+tidy <- function(run) {
+  for (time in seq_len(if (run$tidy) 1L else 2L)) gc()
+  run$tidy <- TRUE
 }
 
 record <- function(run, label, result) {

@@ -149,15 +149,15 @@ map_atlases <- function(inputs, settings, from, run) {
   species <- names(inputs$atlases)
   if (!is.null(from)) check_same_inputs(from, inputs)
   keyed <- key_labels(settings$keys, inputs$cells, species)
+  index <- homology_index(inputs$homology$edges, inputs$atlases, inputs$homology$matched)
   fits <- setNames(lapply(species, function(id) {
-    prepare_species(inputs$atlases[[id]], id, settings, from, run)
+    prepare_species(inputs$atlases[[id]], id, index$columns[[id]], settings, from, run)
   }), species)
   check_partner_number(inputs$atlases, settings$mapping$cross_species_k)
   groups <- setNames(lapply(species, function(id) {
     species_groups(keyed[[id]], fits[[id]]$fit, id, settings)
   }), species)
   note_cap(groups, settings, run)
-  index <- homology_index(inputs$homology$edges, inputs$atlases, inputs$homology$matched)
   parts <- setNames(lapply(species, function(id) {
     list(
       expression = fits[[id]]$expression, loadings = fits[[id]]$loadings, weights = fits[[id]]$fit$genes$weight,
@@ -172,8 +172,8 @@ map_atlases <- function(inputs, settings, from, run) {
 }
 
 # SAM results of a species, its normalised expression, and its loadings. Results of sam() and of an earlier run are
-# taken over; expression and loadings follow from them and the counts.
-prepare_species <- function(atlas, species, settings, from, run) {
+# taken over; expression and loadings (of `genes`) follow from them and the counts.
+prepare_species <- function(atlas, species, genes, settings, from, run) {
   known <- if (is.null(from)) atlas$sam else from$sam[[species]]
   if (is.null(known)) {
     defaults <- samap_defaults()
@@ -183,9 +183,11 @@ prepare_species <- function(atlas, species, settings, from, run) {
     expression <- engine_expression(atlas$counts, known$options$preprocess, run, species)
     fitted <- list(fit = known, expression = expression$pointer)
   }
+  # Nothing needs SAM's own loadings any more.
+  fitted$fit$pcs <- NULL
   fitted$loadings <- engine_loadings(
-    fitted$expression, fitted$fit$genes$weight, carried_coordinates(fitted$fit), settings$loadings, settings$seed,
-    run, species
+    fitted$expression, fitted$fit$genes$weight, carried_coordinates(fitted$fit), genes, settings$loadings,
+    settings$seed, run, species
   )
   fitted
 }

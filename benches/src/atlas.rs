@@ -2,7 +2,7 @@
 
 use crate::pancreas::{Pancreas, SPECIES};
 use crate::{Failure, Result};
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 use samap_core::Context;
 use samap_core::backend::{Backend, Cpu};
 use samap_core::homology::{Edge, Gene, HomologyGraph};
@@ -41,6 +41,8 @@ pub struct Species {
     pub scores: Array2<f32>,
     /// genes × components of the mapping.
     pub loadings: Array2<f32>,
+    /// The same of the genes of the homology graph.
+    mapped: Array2<f32>,
     /// Column of each gene of the homology graph.
     pub gene_columns: Vec<u32>,
     /// Type of each cell.
@@ -58,7 +60,9 @@ impl Species {
         let data = preprocess(counts.counts, &PreprocessOptions::default(), ctx)?;
         let found = run::run_on(backend, &data, &SamOptions::default(), ctx)?;
         let loadings = loadings_on(backend, &data.expression, &found.weights, ctx)?;
+        let genes: Vec<usize> = counts.gene_columns.iter().map(|&column| column as usize).collect();
         Ok(Species {
+            mapped: loadings.select(Axis(0), &genes),
             data,
             weights: found.weights,
             neighbours: found.neighbours,
@@ -75,7 +79,7 @@ impl Species {
             expression: &self.data.expression,
             weights: &self.weights,
             neighbours: &self.neighbours,
-            loadings: &self.loadings,
+            loadings: &self.mapped,
             gene_columns: &self.gene_columns,
             groups: &self.types,
         }

@@ -144,7 +144,7 @@ test_that("Ctrl-C within a factorisation of the loadings is not waited out", {
     "run <- samap:::new_run(2L, verbose = FALSE)",
     "held <- samap:::engine_expression(counts, samap_defaults()$preprocess, run, 'x')$pointer",
     "loadings <- samap:::with_options(samap_defaults()$loadings, n_components = 1500, pca_solver = 'exact')",
-    "samap:::engine_loadings(held, rep(1, 5000), NULL, loadings, 0, run, 'x')"
+    "samap:::engine_loadings(held, rep(1, 5000), NULL, 1:5000, loadings, 0, run, 'x')"
   )
   expect_interrupted(interrupt_in("loadings", work, after = 2))
 })

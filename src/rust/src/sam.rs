@@ -1,12 +1,12 @@
 //! Preprocessing, SAM and the loadings of one species.
 
-use crate::convert::{folder, indices_to_r, matrix_from_r, matrix_to_r, neighbours_to_r, rows_to_r};
+use crate::convert::{folder, indices, indices_to_r, matrix_from_r, matrix_to_r, neighbours_to_r, rows_to_r};
 use crate::counts::Counts;
 use crate::error::{outcome, wrong};
 use crate::job::{Job, Pack};
 use crate::options;
 use extendr_api::prelude::*;
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 use samap_core::sam::loadings::Components;
 use samap_core::sam::{Preprocessed, loadings, preprocess, run};
 use samap_core::{Result, on_device};
@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// A preprocessed species, held for R.
 pub type Species = Arc<Preprocessed>;
 
-/// Loadings (genes × components), held for R.
+/// Loadings (genes of the homology graph × components), held for R.
 pub type Loadings = Arc<Array2<f32>>;
 
 /// What R holds behind an external pointer, until it is given up.
@@ -96,13 +96,14 @@ fn sam_start(pointer: Robj, sam_options: Robj, knn_options: Robj, backend: &str,
 }
 
 /// The loadings the mapping projects through: `list(pointer)`. `coordinates`: NULL, or those of the cells (cells × d) that
-/// the loadings are to carry into the mapping.
+/// the loadings are to carry into the mapping. `genes`: the genes whose loadings it needs, in its order.
 #[extendr]
 #[allow(clippy::too_many_arguments)] // R's side of the call has no structs
 fn loadings_start(
     pointer: Robj,
     weights: Robj,
     coordinates: Robj,
+    genes: Robj,
     loadings: Robj,
     seed: f64,
     backend: &str,
@@ -113,14 +114,17 @@ fn loadings_start(
         let species: Species = held("pointer", &pointer)?;
         let weights = weights.as_real_vector().ok_or_else(|| wrong("weights", "a vector of numbers"))?;
         let given = if coordinates.is_null() { None } else { Some(matrix_from_r("coordinates", &coordinates)?) };
+        let genes = indices("genes", &genes, species.expression.genes())?;
+        let genes: Vec<usize> = genes.into_iter().map(|gene| gene as usize).collect();
         let (count, solver) = options::loadings(&loadings)?;
         Job::start_on(options::backend(backend)?, threads, memory, move |device, ctx| {
             let (x, components) = (&species.expression, Components { count, solver, seed: seed as u64 });
             let found = ctx.phase("loadings", 1, || {
-                on_device!(device, backend => match &given {
+                let all = on_device!(device, backend => match &given {
                     Some(z) => loadings::carried_loadings_on(backend, x, &weights, z.view(), components, ctx),
                     None => loadings::mapping_loadings_on(backend, x, &weights, count, solver, components.seed, ctx),
-                })
+                })?;
+                Ok(all.select(Axis(0), &genes))
             })?;
             Ok(Box::new(move || Ok(list!(pointer = to_slot(Loadings::new(found))).into())) as Pack)
         })

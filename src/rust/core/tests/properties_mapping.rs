@@ -85,7 +85,7 @@ fn permute_species(species: &Species, cells: &[usize], genes: &[usize]) -> Speci
         expression: permute_expression(&species.expression, cells, genes),
         weights: genes.iter().map(|&old| species.weights[old]).collect(),
         neighbours: Neighbours { k: species.neighbours.k, distances: vec![0.0; indices.len()], indices },
-        loadings: species.loadings.select(Axis(0), genes),
+        loadings: species.loadings.clone(),
         gene_columns: species.gene_columns.iter().map(|&column| gene[column as usize] as u32).collect(),
         groups: cells.iter().map(|&old| species.groups[old]).collect(),
     }

@@ -113,17 +113,17 @@ impl<T: Real> Basis<T> {
         eigen::full(projected, k, seed, ctx)
     }
 
-    /// The vectors with these coordinates.
-    fn vectors_of(&self, ritz: &Eigen) -> Result<Array2<f64>> {
+    /// The vectors with the coordinates of `ritz`, for which the basis is given up before they are held in double precision.
+    fn into_vectors(self, ritz: &Eigen) -> Result<Array2<f64>> {
         let mut vectors = Array2::zeros((self.vectors.ncols(), ritz.values.len()));
-        // Some columns at a time: all of them in both precisions would only need more memory.
+        // Some columns at a time: a product has rows of its own.
         for start in (0..ritz.values.len()).step_by(COLUMNS) {
             let columns = s![.., start..(start + COLUMNS).min(ritz.values.len())];
             let coordinates = ritz.vectors.slice(columns).mapv(T::nearest);
-            let some = gemm::product(self.rows().reversed_axes(), coordinates.view())?;
-            vectors.slice_mut(columns).zip_mut_with(&some, |x, y| *x = y.double());
+            vectors.slice_mut(columns).assign(&gemm::product(self.rows().reversed_axes(), coordinates.view())?);
         }
-        Ok(vectors)
+        drop(self);
+        Ok(vectors.mapv(T::double))
     }
 }
 
@@ -155,7 +155,7 @@ pub fn leading<T: Real>(
         if basis.size >= next_check || last {
             let ritz = basis.ritz(k, settings.seed, ctx)?;
             if converged(&ritz, &remainder, settings.tolerance) || (last && settings.approximate) {
-                let vectors = basis.vectors_of(&ritz)?;
+                let vectors = basis.into_vectors(&ritz)?;
                 return Ok(Some(Eigen { values: ritz.values, vectors }));
             }
             next_check = (basis.size as f64 * settings.growth) as usize;

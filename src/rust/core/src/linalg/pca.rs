@@ -3,6 +3,7 @@
 
 use super::eigen::{self, Eigen};
 use super::operator::{Operator, Projection};
+use super::tiled::SINGLE;
 use super::{lanczos, randomized_svd};
 use crate::{Context, Error, Result};
 use ndarray::{Array2, s};
@@ -25,7 +26,7 @@ pub enum PcaSolver {
 const EXACT_LIMIT: usize = 2;
 
 /// Loadings made at once: more would only need more memory.
-const COLUMNS: usize = 64;
+const COLUMNS: usize = SINGLE;
 
 /// A component whose singular value is below this share of the largest one is rounding noise: its scores and loadings are 0.
 const RANK_TOLERANCE: f64 = 1e-7;
@@ -86,7 +87,7 @@ fn solve(operator: &impl Operator, k: usize, solver: PcaSolver, seed: u64, keep:
         PcaSolver::Exact | PcaSolver::Auto => eigen::full(operator.gram()?, k, seed, ctx)?,
     };
     let single = solver == PcaSolver::Randomized;
-    if n <= g { from_left(operator, eigen, single) } else { from_right(operator, eigen, keep) }
+    if n <= g { from_left(operator, eigen, single, keep) } else { from_right(operator, eigen, keep) }
 }
 
 fn resolve(solver: PcaSolver, k: usize, side: usize, ctx: &Context) -> PcaSolver {
@@ -118,7 +119,7 @@ fn proven(operator: &impl Operator, k: usize, limit: usize, seed: u64, ctx: &Con
 
 /// Components from left singular vectors U, the eigenvectors of A Aᵀ: loadings Aᵀ U / S, in `single` precision if that is
 /// what the vectors have.
-fn from_left(operator: &impl Operator, eigen: Eigen, single: bool) -> Result<Pca> {
+fn from_left(operator: &impl Operator, eigen: Eigen, single: bool, keep: bool) -> Result<Pca> {
     let noise = if single { SINGLE_RANK_TOLERANCE } else { RANK_TOLERANCE };
     let (values, u) = (singular_values(&eigen, noise), eigen.vectors);
     let mut extremes = vec![0.0f64; values.len()];
@@ -135,7 +136,7 @@ fn from_left(operator: &impl Operator, eigen: Eigen, single: bool) -> Result<Pca
         loadings.slice_mut(s![.., columns]).assign(&columns_times(&v, inverse));
     }
     Ok(Pca {
-        scores: columns_times(&u, &signed),
+        scores: if keep { columns_times(&u, &signed) } else { Array2::default((0, 0)) },
         loadings,
         explained_variance: explained(&values, operator.rows()),
         singular_values: values,

@@ -66,11 +66,11 @@ pub(super) fn check_genes(atlases: &[Atlas], homology: &HomologyGraph) -> Result
 }
 
 fn check_atlas(species: usize, atlas: &Atlas) -> Result<()> {
-    let (cells, genes) = (atlas.expression.cells(), atlas.expression.genes());
+    let cells = atlas.expression.cells();
     if cells == 0 {
         return broken(species, "no cells", "Leave the species out or pass its cells.");
     }
-    same("rows of loadings", genes, atlas.loadings.nrows())?;
+    same("rows of loadings", atlas.gene_columns.len(), atlas.loadings.nrows())?;
     same("cells with neighbours", cells, atlas.neighbours.cells())?;
     same("cells with a group", cells, atlas.groups.len())?;
     if !atlas.loadings.is_standard_layout() {

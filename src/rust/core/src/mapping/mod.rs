@@ -42,7 +42,7 @@ pub struct Atlas<'a> {
     pub weights: &'a [f64],
     /// Nearest neighbours within the species, the cell itself included.
     pub neighbours: &'a Neighbours,
-    /// Loadings, genes of the atlas × d.
+    /// Loadings, the species' genes in the homology graph (in the graph's order) × d.
     pub loadings: &'a Array2<f32>,
     /// Column in `expression` of each of the species' genes in the homology graph, in the graph's order.
     pub gene_columns: &'a [u32],

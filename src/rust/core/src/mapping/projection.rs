@@ -202,7 +202,7 @@ impl<'a> Scaled<'a> {
 
     /// Loadings of a gene.
     fn loadings(&self, gene: usize) -> ArrayView1<'_, f32> {
-        self.atlas.loadings.row(self.atlas.gene_columns[gene] as usize)
+        self.atlas.loadings.row(gene)
     }
 
     /// P = diag(w_a / sd_a) PC_a: what projects expression onto the species' own components.

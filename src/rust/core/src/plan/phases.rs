@@ -1,5 +1,6 @@
-//! Memory and work of every phase, as formulas. n cells, g genes, z counts other than 0, z' those left after preprocessing, k
-//! neighbours, K cross-species neighbours, d components of SAM, m components of the mapping per species, D of all species.
+//! Memory and work of every phase, as formulas. n cells, g genes, h of them in the homology graph, z counts other than 0, z'
+//! those left after preprocessing, k neighbours, K cross-species neighbours, d components of SAM, m components of the mapping
+//! per species, D of all species.
 
 use super::ledger::{Ledger, Work};
 use super::{AtlasSize, Settings};
@@ -73,6 +74,8 @@ struct Size {
     g: f64,
     z: f64,
     left: f64,
+    /// Genes of the homology graph.
+    h: f64,
     /// Bytes of an entry of the expression.
     entry: f64,
 }
@@ -81,7 +84,8 @@ impl Size {
     fn of(atlas: &AtlasSize) -> Self {
         let column = if atlas.genes < 1 << 16 { 2.0 } else { 4.0 };
         let z = atlas.stored as f64;
-        Size { n: atlas.cells as f64, g: atlas.genes as f64, z, left: LEFT * z, entry: SINGLE + column }
+        let (n, g, h) = (atlas.cells as f64, atlas.genes as f64, atlas.homologous as f64);
+        Size { n, g, z, left: LEFT * z, h, entry: SINGLE + column }
     }
 
     /// Components of the mapping.
@@ -143,15 +147,16 @@ fn sam(ledger: &mut Ledger, species: usize, size: &Size, settings: &Settings) {
         (dispersions.times(ITERATIONS), factor::DISPERSIONS),
     ];
     ledger.phase(Some(species), "sam", working, &parts);
-    ledger.hold(theirs);
+    // R gives up SAM's loadings.
+    ledger.hold(theirs - DOUBLE * g * d);
 }
 
-/// The components the mapping projects through, of all genes.
+/// The components the mapping projects through: of all genes, of which those of the homology graph are kept.
 fn loadings(ledger: &mut Ledger, species: usize, size: &Size, settings: &Settings) {
     let m = size.components(settings);
     let need = pca((size.n, size.g, size.left), m, settings.solver, false, settings.memory);
     ledger.phase(Some(species), "loadings", need.bytes, &[(need.work, need.factor)]);
-    ledger.hold(size.g * m * SINGLE);
+    ledger.hold(size.h * m * SINGLE);
 }
 
 /// Memory and work of a step.
@@ -317,7 +322,7 @@ pub(super) fn mapping(ledger: &mut Ledger, atlases: &[AtlasSize], settings: &Set
         }
     }
     // Only results are left when R receives them; one graph at a time is turned into columns before R has it.
-    let inputs = |size: &Size| expression(size, settings) + size.g * size.components(settings) * SINGLE;
+    let inputs = |size: &Size| expression(size, settings) + size.h * size.components(settings) * SINGLE;
     let given_up: f64 = joint.sizes.iter().map(inputs).sum();
     ledger.hold(-(given_up + joint.cells * settings.sam.k as f64 * INDEX + kept_neighbourhoods(&joint, settings)));
     let kept = if settings.mapping.keep_iterations { passes } else { passes.min(2) };
@@ -363,7 +368,7 @@ fn neighbourhoods(ledger: &mut Ledger, joint: &Joint, settings: &Settings) {
 
 fn projection(ledger: &mut Ledger, joint: &Joint, pass: usize) {
     let flops = joint.pairs().map(|(a, b)| 2.0 * joint.sizes[a].left * joint.components[b]).sum();
-    let operator = joint.pairs().map(|(a, b)| joint.sizes[a].g * joint.components[b] * SINGLE).fold(0.0, f64::max);
+    let operator = joint.pairs().map(|(a, b)| joint.sizes[a].h * joint.components[b] * SINGLE).fold(0.0, f64::max);
     let work = Work { double: flops, ..Work::default() };
     ledger.phase(None, &format!("pass {pass}: projection"), operator, &[(work, factor::PROJECTION)]);
 }
@@ -415,7 +420,7 @@ fn refinement(ledger: &mut Ledger, joint: &Joint, settings: &Settings, pass: usi
 /// The layout of the stitched graph.
 pub(super) fn layout(ledger: &mut Ledger, atlases: &[AtlasSize], settings: &Settings) {
     let joint = Joint::new(atlases, settings);
-    let working = joint.edges * 4.0 * EDGE + joint.cells * 64.0 * DOUBLE;
+    let working = joint.edges * 2.0 * PAIR + joint.cells * 64.0 * DOUBLE;
     let work = Work { moved: settings.epochs as f64 * joint.edges * 6.0 * DOUBLE, ..Work::default() };
     ledger.phase(None, "umap", working, &[(work, factor::LAYOUT)]);
 }

@@ -3,7 +3,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use crate::common::{Golden, as_graph, pearson};
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 use samap_core::backend::{Backend, Cpu};
 use samap_core::homology::HomologyGraph;
 use samap_core::knn::Neighbours;
@@ -49,7 +49,7 @@ impl Species {
             expression: data.expression,
             weights: found.weights,
             neighbours: found.neighbours,
-            loadings,
+            loadings: rows(&loadings, gene_columns),
             gene_columns: gene_columns.to_vec(),
             groups: groups.to_vec(),
         }
@@ -165,14 +165,21 @@ fn read_species(golden: &Golden, id: &str, genes: &[&str]) -> Species {
     let path = |name: &str| format!("species/{id}/{name}");
     let names = golden.strings(&path("genes"));
     let column: HashMap<&str, u32> = names.iter().enumerate().map(|(i, name)| (name.as_str(), i as u32)).collect();
+    let gene_columns: Vec<u32> = genes.iter().map(|gene| column[gene]).collect();
     Species {
         expression: golden.expression(&path("preprocess/X")),
         weights: golden.f64s(&path("sam/weights")),
         neighbours: neighbours(&golden.graph(&path("sam/connectivities"))),
-        loadings: golden.dense_f32(&path("PCs_SAMap")),
-        gene_columns: genes.iter().map(|gene| column[gene]).collect(),
+        loadings: rows(&golden.dense_f32(&path("PCs_SAMap")), &gene_columns),
+        gene_columns,
         groups: codes(&golden.strings(&path("cell_type"))),
     }
+}
+
+/// The rows of some genes.
+fn rows(loadings: &Array2<f32>, genes: &[u32]) -> Array2<f32> {
+    let genes: Vec<usize> = genes.iter().map(|&gene| gene as usize).collect();
+    loadings.select(Axis(0), &genes)
 }
 
 /// Number of each label among the sorted labels.

@@ -74,7 +74,7 @@ impl Pairing {
             Edge { a: gene(0, e * 7 % 28), b: gene(1, e * 5 % 26), weight }
         });
         let loadings = |s: usize, d: usize| {
-            Array2::from_shape_fn((genes[s], d), |(i, j)| Rng::keyed(s as u64, i as u64, j as u64).normal() as f32)
+            Array2::from_shape_fn(([28, 26][s], d), |(i, j)| Rng::keyed(s as u64, i as u64, j as u64).normal() as f32)
         };
         Pairing {
             expression: [0, 1].map(|s| expression(cells[s], genes[s], 0.4, s as u64)),

@@ -59,8 +59,7 @@ pub struct Projector<'a> {
 impl<'a> Projector<'a> {
     pub(super) fn new(gpu: &Gpu, atlas: &'a Atlas<'a>, x: &Resident, ctx: &Context) -> Result<Self> {
         let host = Scaled::new(atlas, ctx)?;
-        let each = atlas.gene_columns.iter().flat_map(|&column| atlas.loadings.row(column as usize));
-        let loadings: Vec<f32> = each.copied().collect();
+        let loadings: Vec<f32> = atlas.loadings.iter().copied().collect();
         Ok(Projector {
             x: Arc::clone(&x.device),
             cells: atlas.expression.cells(),

@@ -56,10 +56,10 @@ run_job <- function(outcome, run, label, species = NULL, meanwhile = NULL) {
   result$value
 }
 
-# Gives up what R holds and does not use: what is left of loading packages alone is some 40 MB. R frees small objects at
-# every other collection only, hence two the first time; the system has their memory when the phase of the engine ends.
+# Gives up what R holds and does not use, once a run: what is left of loading packages alone is some 40 MB. The system has
+# this memory when the phase of the engine ends.
 tidy <- function(run) {
-  for (time in seq_len(if (run$tidy) 1L else 2L)) gc()
+  if (!run$tidy) gc()
   run$tidy <- TRUE
 }
 

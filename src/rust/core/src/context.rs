@@ -64,7 +64,6 @@ impl Default for Context {
 impl Context {
     /// `memory`: budget in bytes for every working set that grows with the number of cells.
     pub fn new(memory: usize) -> Self {
-        keep_little();
         Context {
             cancel: AtomicBool::new(false),
             done: AtomicU64::new(0),
@@ -159,28 +158,6 @@ impl Context {
     /// All warnings so far.
     pub fn warnings(&self) -> Vec<String> {
         self.log().warnings.clone()
-    }
-}
-
-/// From this size on, memory comes from the system and goes back to it when it is freed.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-const LARGE: libc::c_int = 2 << 20;
-
-/// Free memory at the end of an arena that is kept for what comes next.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-const KEPT: libc::c_int = 32 << 20;
-
-/// Has what is large given back as soon as it is freed. GNU's allocator takes whatever was freed for a size that is soon wanted
-/// again, up to 32 MiB, and keeps it in arenas, where the next matrix, which is larger, does not fit.
-fn keep_little() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    {
-        static ONCE: std::sync::Once = std::sync::Once::new();
-        // SAFETY: `mallopt` takes any numbers, locks what it changes, and touches nothing that is in use.
-        ONCE.call_once(|| unsafe {
-            libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
-            libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT);
-        });
     }
 }
 

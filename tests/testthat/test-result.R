@@ -10,6 +10,12 @@ test_that("a result prints in under 20 lines what matters", {
   expect_output(print(summary(sm)), "homologous pairs")
 })
 
+test_that("functions in the workspace that are called as those of R are left alone", {
+  assign("new", function(...) stop("the user's own"), envir = globalenv())
+  withr::defer(rm("new", envir = globalenv()))
+  expect_s4_class(stitched_graph(quiet_samap(two_species(), keys = "cell_type", n_iterations = 1L)), "dgCMatrix")
+})
+
 test_that("the stitched graph has cell ids, directed rows and both kept passes", {
   sm <- finished()
   graph <- stitched_graph(sm)

@@ -119,7 +119,7 @@ engine_markers <- function(expression, labels, test, run, label) {
 # scores: rows of engine_alignment(), the pairs of types to look at. Genes of the table are rows of the counts.
 engine_gene_pairs <- function(species, homology, graph, scores, options, run) {
   outcome <- gene_pairs_start(unname(species), homology, graph, scores, options, run$threads, run$memory)
-  as.data.frame(run_job(outcome, run, "gene pairs"))
+  as.data.frame(run_job(outcome, run, "gene pairs", meanwhile = tidy))
 }
 
 # sets: list(n_genes, n_terms, gene, term), a row per gene and term; lists: unnamed list of vectors of genes. A list of

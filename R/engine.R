@@ -45,8 +45,9 @@ engine_counts <- function(counts, run, label) {
   run_job(counts_start(counts, run$threads, run$memory), run, label, label)$counts
 }
 
-engine_sam <- function(expression, sam, knn, run, label) {
-  run_job(sam_start(expression, sam, knn, run$backend, run$threads, run$memory), run, label, label)
+# pcs: whether the loadings of SAM's components are wanted.
+engine_sam <- function(expression, sam, knn, pcs, run, label) {
+  run_job(sam_start(expression, sam, knn, pcs, run$backend, run$threads, run$memory), run, label, label)
 }
 
 # Opaque handle of the loadings the mapping projects through. coordinates: those of the cells (cells x dimensions) that
@@ -119,7 +120,7 @@ engine_markers <- function(expression, labels, test, run, label) {
 # scores: rows of engine_alignment(), the pairs of types to look at. Genes of the table are rows of the counts.
 engine_gene_pairs <- function(species, homology, graph, scores, options, run) {
   outcome <- gene_pairs_start(unname(species), homology, graph, scores, options, run$threads, run$memory)
-  as.data.frame(run_job(outcome, run, "gene pairs", meanwhile = tidy))
+  as.data.frame(run_job(outcome, run, "gene pairs"))
 }
 
 # sets: list(n_genes, n_terms, gene, term), a row per gene and term; lists: unnamed list of vectors of genes. A list of

@@ -52,6 +52,8 @@ gene_pairs <- function(sm, by, types = NULL, min_score = 0.1, min_weight = 0.2, 
   scores <- engine_alignment(pass$graph, own, pass$k, 0, run)
   if (!is.null(wanted)) scores <- among_types(scores, wanted, own)
   index <- result_index(sm)
+  # What a mapping leaves behind would lie beside the expression that is made again.
+  tidy(run)
   parts <- lapply(sm$species, function(id) annotated_species(sm, id, own[[id]], index, counts, run))
   homology <- refined_homology(sm, index)
   pairs <- name_types(engine_gene_pairs(parts, homology, pass$graph, scores, options, run), own, sm$species)

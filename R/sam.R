@@ -225,8 +225,9 @@ named_reduction <- function(x, name) {
   )
 }
 
-# SAM of one atlas: list(fit = fields of a samap_sam, expression = handle of the normalised data).
-fit_sam <- function(atlas, species, preprocess, sam, knn, run, cache = NULL) {
+# SAM of one atlas: list(fit = fields of a samap_sam, expression = handle of the normalised data). pcs: whether the fit is to
+# have them; what is kept in a cache has.
+fit_sam <- function(atlas, species, preprocess, sam, knn, run, cache = NULL, pcs = TRUE) {
   check_cell_number(ncol(atlas$counts), species, sam$k)
   expression <- engine_expression(atlas$counts, preprocess, run, species)
   # Of a matrix it was said when it was read.
@@ -234,7 +235,7 @@ fit_sam <- function(atlas, species, preprocess, sam, knn, run, cache = NULL) {
     warn_empty(expression$empty_cells, expression$empty_genes, nrow(atlas$counts), species)
   }
   key <- if (!is.null(cache)) list(atlas_hash(atlas), preprocess, sam, knn, run$backend)
-  compute <- function() engine_sam(expression$pointer, sam, knn, run, species)
+  compute <- function() engine_sam(expression$pointer, sam, knn, pcs || !is.null(cache), run, species)
   result <- cached(cache, key, compute, run, if (is_sole(species)) "sam" else species)
   genes <- data.frame(
     gene = atlas$genes, weight = result$weights, dispersion = result$dispersions,

@@ -178,12 +178,14 @@ prepare_species <- function(atlas, species, genes, settings, from, run) {
   if (is.null(known)) {
     defaults <- samap_defaults()
     options <- with_options(defaults$sam, seed = settings$seed, pca_solver = settings$control$pca_solver)
-    fitted <- fit_sam(atlas, species, defaults$preprocess, options, settings$knn, run, settings$control$cache)
+    fitted <- fit_sam(
+      atlas, species, defaults$preprocess, options, settings$knn, run, settings$control$cache, pcs = FALSE
+    )
   } else {
     expression <- engine_expression(atlas$counts, known$options$preprocess, run, species)
     fitted <- list(fit = known, expression = expression$pointer)
   }
-  # Nothing needs SAM's own loadings any more.
+  # Nothing needs SAM's own loadings.
   fitted$fit$pcs <- NULL
   fitted$loadings <- engine_loadings(
     fitted$expression, fitted$fit$genes$weight, carried_coordinates(fitted$fit), genes, settings$loadings,

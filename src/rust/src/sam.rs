@@ -68,9 +68,17 @@ fn expression_start(counts: Robj, preprocess_options: Robj, files: Robj, threads
     })
 }
 
-/// Runs SAM on a preprocessed species.
+/// Runs SAM on a preprocessed species. `pcs`: whether SAM's own loadings are wanted, too; else they are NULL.
 #[extendr]
-fn sam_start(pointer: Robj, sam_options: Robj, knn_options: Robj, backend: &str, threads: i32, memory: f64) -> Robj {
+fn sam_start(
+    pointer: Robj,
+    sam_options: Robj,
+    knn_options: Robj,
+    pcs: bool,
+    backend: &str,
+    threads: i32,
+    memory: f64,
+) -> Robj {
     outcome(|| {
         let species: Species = held("pointer", &pointer)?;
         let seed = crate::convert::Fields::of("sam", &sam_options)?.number("seed")?;
@@ -85,7 +93,7 @@ fn sam_start(pointer: Robj, sam_options: Robj, knn_options: Robj, backend: &str,
                     neighbor_index = index,
                     neighbor_distance = distance,
                     scores = matrix_to_r(result.scores.view())?,
-                    pcs = matrix_to_r(result.loadings.view())?,
+                    pcs = if pcs { matrix_to_r(result.loadings.view())? } else { ().into() },
                     ranked_genes = indices_to_r(result.ranked_genes),
                     weights_per_iteration = rows_to_r(&result.weights_per_iteration)?
                 )

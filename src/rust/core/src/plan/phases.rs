@@ -138,7 +138,7 @@ fn sam(ledger: &mut Ledger, species: usize, size: &Size, settings: &Settings) {
     let found = n * d * SINGLE + genes * d * SINGLE;
     let sums = (2.0 * BLOCKS + averages(settings)) * DOUBLE * g;
     // What R receives is made while the engine's own is still there.
-    let (ours, theirs) = (EDGE * n * k + found, EDGE * n * k + DOUBLE * (n + g) * d);
+    let (ours, theirs) = (EDGE * n * k + found, EDGE * n * k + DOUBLE * n * d);
     let working = components.bytes.max(found + neighbours.bytes).max(found + EDGE * n * k + sums).max(ours + theirs);
     let dispersions = Work { moved: k * left * entry, ..Work::default() };
     let parts = [
@@ -147,8 +147,7 @@ fn sam(ledger: &mut Ledger, species: usize, size: &Size, settings: &Settings) {
         (dispersions.times(ITERATIONS), factor::DISPERSIONS),
     ];
     ledger.phase(Some(species), "sam", working, &parts);
-    // R gives up SAM's loadings.
-    ledger.hold(theirs - DOUBLE * g * d);
+    ledger.hold(theirs);
 }
 
 /// The components the mapping projects through: of all genes, of which those of the homology graph are kept.

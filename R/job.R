@@ -56,8 +56,8 @@ run_job <- function(outcome, run, label, species = NULL, meanwhile = NULL) {
   result$value
 }
 
-# Gives up what R holds and does not use, once a run: what is left of loading packages alone is some 40 MB. The system has
-# this memory when the phase of the engine ends.
+# Gives up what R holds and does not use, once a run: what is left of loading packages alone is some 40 MB. The system
+# has this memory when the phase of the engine ends.
 tidy <- function(run) {
   if (!run$tidy) gc()
   run$tidy <- TRUE

@@ -225,8 +225,8 @@ named_reduction <- function(x, name) {
   )
 }
 
-# SAM of one atlas: list(fit = fields of a samap_sam, expression = handle of the normalised data). pcs: whether the fit is to
-# have them; what is kept in a cache has.
+# SAM of one atlas: list(fit = fields of a samap_sam, expression = handle of the normalised data). pcs: whether the fit
+# is to have them; what is kept in a cache has.
 fit_sam <- function(atlas, species, preprocess, sam, knn, run, cache = NULL, pcs = TRUE) {
   check_cell_number(ncol(atlas$counts), species, sam$k)
   expression <- engine_expression(atlas$counts, preprocess, run, species)

@@ -59,6 +59,8 @@ mod factor {
     pub const DECOMPOSITION: f64 = 1.2;
     pub const KRYLOV: f64 = 4.6;
     pub const EXACT_NEIGHBOURS: f64 = 1.5;
+    /// In fewer bits first: the floor is that of the looks.
+    pub const LOOKS: f64 = 2.4;
     pub const INVERTED_FILE: f64 = 1.9;
     pub const DISPERSIONS: f64 = 3.3;
     pub const PROJECTION: f64 = 4.0;
@@ -227,10 +229,11 @@ fn knn(n: f64, m: f64, d: f64, (k, back): (f64, f64), options: &KnnOptions, thre
         let queries = if back > 0.0 { candidates(m, back) + found(m, back) } else { 0.0 };
         // Both sides are looked at in fewer bits first, where that pays.
         let short = if Coarse::pays(d as usize) { SINGLE * coarse::words(d as usize) as f64 } else { 0.0 };
-        let share = if short > 0.0 { short / (d * UNITS) } else { 1.0 };
+        let (share, factor) =
+            if short > 0.0 { (short / (d * UNITS), factor::LOOKS) } else { (1.0, factor::EXACT_NEIGHBOURS) };
         let bytes = rows * (d * UNITS + short + 2.0 * SINGLE) + tiles + candidates(n, k) + found(n, k) + queries;
         let work = Work { single: scored * share / INTEGERS, ..Work::default() };
-        return Need { bytes, work, factor: factor::EXACT_NEIGHBOURS };
+        return Need { bytes, work, factor };
     }
     let probes = options.probes(back == 0.0) as f64;
     let (width, held) = scored(d, k);

@@ -39,10 +39,8 @@ pub struct Species {
     pub neighbours: Neighbours,
     /// Coordinates of the cells, cells × components of SAM.
     pub scores: Array2<f32>,
-    /// genes × components of the mapping.
+    /// Genes of the homology graph × components of the mapping.
     pub loadings: Array2<f32>,
-    /// The same of the genes of the homology graph.
-    mapped: Array2<f32>,
     /// Column of each gene of the homology graph.
     pub gene_columns: Vec<u32>,
     /// Type of each cell.
@@ -62,12 +60,11 @@ impl Species {
         let loadings = loadings_on(backend, &data.expression, &found.weights, ctx)?;
         let genes: Vec<usize> = counts.gene_columns.iter().map(|&column| column as usize).collect();
         Ok(Species {
-            mapped: loadings.select(Axis(0), &genes),
             data,
             weights: found.weights,
             neighbours: found.neighbours,
             scores: found.scores,
-            loadings,
+            loadings: loadings.select(Axis(0), &genes),
             gene_columns: counts.gene_columns,
             types: counts.types,
         })
@@ -79,7 +76,7 @@ impl Species {
             expression: &self.data.expression,
             weights: &self.weights,
             neighbours: &self.neighbours,
-            loadings: &self.mapped,
+            loadings: &self.loadings,
             gene_columns: &self.gene_columns,
             groups: &self.types,
         }

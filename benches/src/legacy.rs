@@ -87,11 +87,7 @@ pub fn project_materialised(from: &Atlas, to: &Atlas, block: &Graph) -> Array2<f
     let (_, sigma) = moments(&translated);
     let scale: Vec<f64> = weights(to).iter().zip(&sigma).map(|(w, sd)| w / sd).collect();
     let translated = scale_columns(translated, &scale);
-    let mut loadings = Array2::<f32>::zeros((to.gene_columns.len(), to.loadings.ncols()));
-    for (mut out, &column) in loadings.outer_iter_mut().zip(to.gene_columns) {
-        out.assign(&to.loadings.row(column as usize));
-    }
-    let mut out = multiply(&translated, loadings.view());
+    let mut out = multiply(&translated, to.loadings.view());
     let centre: Array1<f32> = out.mean_axis(Axis(0)).unwrap_or_else(|| Array1::zeros(out.ncols()));
     out -= &centre;
     out

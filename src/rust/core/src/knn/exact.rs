@@ -309,10 +309,10 @@ mod tests {
         Array2::from_shape_fn((n, d), |(i, j)| (normal(i % 7, j, 1) + spread * normal(i, j, seed)) as f32)
     }
 
-    type Found = ((Neighbours, Neighbours), [usize; 2]);
+    type Searched = ((Neighbours, Neighbours), [usize; 2]);
 
     /// What two sets find in each other, whole or in fewer bits first; and how many looks and products of rows that took.
-    fn both(left: &Points, right: &Points, k: (usize, usize), short: bool) -> Found {
+    fn both(left: &Points, right: &Points, k: (usize, usize), short: bool) -> Searched {
         let of_right = Scaled::new(right, left);
         let of_left = of_right.alike(left);
         let coarse = short.then(|| Coarse::of(&squares(&[&of_left, &of_right])));

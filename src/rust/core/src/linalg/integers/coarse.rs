@@ -107,11 +107,11 @@ impl Coarse {
         panels
     }
 
-    /// `limit` in units of what comes out: where a product less some x reaches the limit, what comes out less this of x reaches this
-    /// of the limit. (It is more than product / 2¹² − 1, and whole.)
+    /// A product, a limit or half a square in units of what comes out, rounded down. Where product − half ≥ limit, so are they in
+    /// these units with what comes out instead of the product: it is whole, and more than product / 2¹² − 1.
     #[inline(always)]
-    pub(crate) fn units(limit: i32) -> i32 {
-        limit >> SHIFT
+    pub(crate) fn units(number: i32) -> i32 {
+        number >> SHIFT
     }
 }
 

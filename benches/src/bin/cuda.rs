@@ -224,7 +224,7 @@ fn between_species<B: Timed>(clock: &mut Clock<B>, input: &Input) -> Result<()> 
 
     let width = widths[0] + widths[1];
     let search = Work { single: 4.0 * (n * m) as f64 * width, memory: 8.0 * cells * width, ..Work::default() };
-    let found = |b| Backend::latent_neighbours_both(b, &latent, 0..n, n..n + m, (K, K), &exact(), &ctx);
+    let found = |b| Backend::latent_neighbours_both(b, &latent, (0..n, n..n + m), (K, K), None, &exact(), &ctx);
     let (to_b, to_a) = clock.time("latent_neighbours_both", search, found, |found| of_neighbours(&found.0))?;
     let blocks = vec![vec![None, Some(neighbour_weights(&to_b, m))], vec![Some(neighbour_weights(&to_a, n)), None]];
     let hoods = atlases.iter().map(|atlas| {

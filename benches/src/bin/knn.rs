@@ -79,7 +79,7 @@ fn between_species(data: &Path, n: usize, peak: f64, ctx: &Context, table: &mut 
     let (latent, first) = samap_benches::atlas::latent(&species, &homology, ctx)?;
     let (left, right, d) = (latent.slice(s![..first, ..]), latent.slice(s![first.., ..]), latent.ncols());
     let find = |options: KnnOptions| -> Result<Vec<Neighbours>> {
-        let (forward, back) = search_both(left, right, (K, K), Metric::Cosine, &options, ctx)?;
+        let (forward, back) = search_both(left, right, (K, K), None, Metric::Cosine, &options, ctx)?;
         Ok(vec![forward, back])
     };
     let (seconds, truth) = timed(|| find(with(Method::Exact, 0)))?;

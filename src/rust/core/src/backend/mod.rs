@@ -16,7 +16,7 @@ pub use device::{Device, Inventory, Request, inventory};
 use crate::embedding::UmapOptions;
 use crate::embedding::layout::{Edges, Forces};
 use crate::homology::HomologyGraph;
-use crate::knn::{KnnOptions, Metric, Neighbours};
+use crate::knn::{KnnOptions, Likely, Metric, Neighbours};
 use crate::linalg::operator::Operator;
 use crate::linalg::scaled::Scale;
 use crate::mapping::cross_knn::Blocks;
@@ -114,13 +114,14 @@ pub trait Backend: Sync + Sized {
         ctx: &Context,
     ) -> Result<Neighbours>;
 
-    /// The `k.0` nearest of the cells `b` for each of the cells `a`, and the `k.1` nearest of `a` for each of `b`.
+    /// The `k.0` nearest of the cells `b` for each of the cells `a`, and the `k.1` nearest of `a` for each of `b`. Cells that are
+    /// `likely` near may make the search faster, and change nothing else; see [`crate::knn::search_both`].
     fn latent_neighbours_both(
         &self,
         latent: &Self::Latent,
-        a: Range<usize>,
-        b: Range<usize>,
+        (a, b): (Range<usize>, Range<usize>),
         k: (usize, usize),
+        _likely: Likely,
         options: &KnnOptions,
         ctx: &Context,
     ) -> Result<(Neighbours, Neighbours)> {

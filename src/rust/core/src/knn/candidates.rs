@@ -161,6 +161,11 @@ impl<'a> Scaled<'a> {
     }
 }
 
+/// Candidates that are pending at most: few more than are held, as the threshold lags behind until they are pruned.
+fn capacity(held: usize) -> usize {
+    held + held / 2 + 8
+}
+
 /// What may still be among the k nearest of one query.
 pub(super) struct Best<'q> {
     query: usize,
@@ -183,14 +188,9 @@ impl<'q> Best<'q> {
     /// Nothing scored yet for row `query` of `queries`, with half its square as in [`Scaled::half`].
     pub(super) fn new((queries, query, half): (&'q Points<'q>, usize, i32), database: &Scaled<'q>, k: usize) -> Self {
         let (held, slack) = (database.held(k), database.slack());
-        let (threshold, pending) = (i32::MIN, Vec::new());
+        let (threshold, pending) = (i32::MIN, Vec::with_capacity(capacity(held)));
         let (database, measured) = (database.points, Vec::new());
         Best { query, queries, half, database, k, held, slack, threshold, pending, measured }
-    }
-
-    /// Candidates that are pending at most: few more than are held, as the threshold lags behind until they are pruned.
-    fn capacity(&self) -> usize {
-        self.held + self.held / 2 + 8
     }
 
     /// Takes in rows by numbers that are compared, `products` less `halves`: a row is `row(j)`, and its score `score(j, number)`,
@@ -218,23 +218,30 @@ impl<'q> Best<'q> {
     fn offer(&mut self, score: i32, row: u32) {
         if score >= self.threshold {
             self.pending.push((score, row));
-            if self.pending.len() >= self.capacity() {
+            if self.pending.len() >= capacity(self.held) {
                 self.prune();
             }
         }
     }
 
-    /// Raises the threshold to the worst score to be held less the slack. Where too much lies within the slack, it is measured.
+    /// Raises the threshold to what may still be among the nearest once `held` different rows of the database are known to score `worst`
+    /// or more.
+    pub(super) fn expect(&mut self, worst: i32) {
+        // Halves of odd squares are rounded.
+        let (half, worst) = (f64::from(self.half), f64::from(worst));
+        let farthest = (2.0 * (half - worst).max(0.0)).sqrt() + self.slack;
+        self.threshold = self.threshold.max((half - 0.5 * farthest.powi(2) - 2.0) as i32);
+    }
+
+    /// Raises the threshold by the scores that are pending. Where too much lies within the slack, it is measured.
     #[inline(never)]
     fn prune(&mut self) {
         let (_, worst, _) = self.pending.select_nth_unstable_by_key(self.held - 1, |pending| Reverse(pending.0));
-        // Halves of odd squares are rounded.
-        let (half, worst) = (f64::from(self.half), f64::from(worst.0));
-        let farthest = (2.0 * (half - worst).max(0.0)).sqrt() + self.slack;
-        self.threshold = self.threshold.max((half - 0.5 * farthest.powi(2) - 2.0) as i32);
+        let worst = worst.0;
+        self.expect(worst);
         let threshold = self.threshold;
         self.pending.retain(|(score, _)| *score >= threshold);
-        if self.pending.len() > (self.capacity() + self.held) / 2 {
+        if self.pending.len() > (capacity(self.held) + self.held) / 2 {
             self.measure();
         }
     }

@@ -2,13 +2,14 @@
 //! computed in `f64`. A tile of pairs at a time is scored by a product of integers; nothing of size n × m exists.
 //!
 //! A tile serves both of its sides where both are wanted: two species that search each other, or one that searches itself,
-//! for which half of the tiles are enough. Once a block of rows has seen some others, it is shown the next ones in fewer bits
-//! first ([`Coarse`]), and only pairs that these do not leave out are scored: the same rows are found, as nothing is left out that could be
-//! among the nearest. Nor does the result depend on the order in which tiles come by.
+//! for which half of the tiles are enough. Once a block of rows has seen some others, or where it is known which are likely near,
+//! it is shown the next ones in fewer bits first ([`Coarse`]), and only pairs that these do not leave out are scored: the same
+//! rows are found, as nothing is left out that could be among the nearest. Nor does the result depend on the order in which
+//! tiles come by.
 
-use super::Neighbours;
 use super::candidates::{Best, Scaled, finish, scan_columns, scan_rows, threshold};
 use super::points::Points;
+use super::{Likely, Neighbours};
 use crate::linalg::integers::coarse::Coarse;
 use crate::linalg::integers::{self, Pair, Panels};
 use crate::{Context, Result};
@@ -81,13 +82,16 @@ pub(super) fn search_both(
     left: &Points,
     right: &Points,
     k: (usize, usize),
+    likely: Likely,
     ctx: &Context,
 ) -> Result<(Neighbours, Neighbours)> {
     let of_right = Scaled::new(right, left);
     let of_left = of_right.alike(left);
     let coarse = leading(&[&of_left, &of_right]);
     let side = |scaled, database, k| Side::new(scaled, database, coarse.as_ref(), k);
-    let sides = (side(&of_left, &of_right, k.0), side(&of_right, &of_left, k.1));
+    let mut sides = (side(&of_left, &of_right, k.0), side(&of_right, &of_left, k.1));
+    sides.0.expect(likely.map(|(right, _)| right), &of_right);
+    sides.1.expect(likely.map(|(_, left)| left), &of_left);
     Tiles::new(&sides.0, &sides.1, ctx).show_each_other()?;
     Ok((sides.0.finish()?, sides.1.finish()?))
 }
@@ -166,6 +170,23 @@ impl<'q> Side<'q> {
         let nothing = |rows: &[usize]| Mutex::new(Found { best: rows.iter().map(of).collect(), seen: 0 });
         let short = coarse.map(|coarse| Short::new(scaled, coarse));
         Side { scaled, short, found: rows.chunks(BLOCK).map(nothing).collect(), k }
+    }
+
+    /// Nothing is taken in that is farther than the k rows of `database` that are `likely` near (n × k).
+    fn expect(&mut self, likely: Option<&[u32]>, database: &Scaled) {
+        let Some(likely) = likely else { return };
+        let (scaled, k) = (self.scaled, self.k);
+        self.found.par_iter_mut().enumerate().for_each(|(block, found)| {
+            let found = found.get_mut().unwrap_or_else(PoisonError::into_inner);
+            let likely = likely.chunks_exact(k).enumerate().skip(block * BLOCK);
+            for (best, (i, rows)) in found.best.iter_mut().zip(likely) {
+                let line = scaled.line(i);
+                let score = |&j: &u32| integers::product(line, database.line(j as usize)) - database.halves[j as usize];
+                best.expect(rows.iter().map(score).min().unwrap_or(i32::MIN));
+            }
+            // As if they had seen enough of the others.
+            found.seen = FIRST * k;
+        });
     }
 
     /// What the rows of a block have found. A thread that panicked takes the whole search with it.
@@ -312,12 +333,14 @@ mod tests {
     type Searched = ((Neighbours, Neighbours), [usize; 2]);
 
     /// What two sets find in each other, whole or in fewer bits first; and how many looks and products of rows that took.
-    fn both(left: &Points, right: &Points, k: (usize, usize), short: bool) -> Searched {
+    fn both(left: &Points, right: &Points, k: (usize, usize), short: bool, likely: Likely) -> Searched {
         let of_right = Scaled::new(right, left);
         let of_left = of_right.alike(left);
         let coarse = short.then(|| Coarse::of(&squares(&[&of_left, &of_right])));
         let side = |scaled, database, k| Side::new(scaled, database, coarse.as_ref(), k);
-        let sides = (side(&of_left, &of_right, k.0), side(&of_right, &of_left, k.1));
+        let mut sides = (side(&of_left, &of_right, k.0), side(&of_right, &of_left, k.1));
+        sides.0.expect(likely.map(|(right, _)| right), &of_right);
+        sides.1.expect(likely.map(|(_, left)| left), &of_left);
         let ctx = Context::default();
         let tiles = Tiles::new(&sides.0, &sides.1, &ctx);
         tiles.show_each_other().unwrap();
@@ -332,11 +355,16 @@ mod tests {
             let (left, right) = (around(n, d, 0.7, 2), around(m, d, 0.7, 3));
             let points = |x| Points::new("x", x, metric).unwrap();
             let (left, right) = (points(left.view()), points(right.view()));
-            let (short, [looks, made]) = both(&left, &right, k, true);
-            let (whole, none) = both(&left, &right, k, false);
+            let (short, [looks, made]) = both(&left, &right, k, true, None);
+            let (whole, none) = both(&left, &right, k, false, None);
             assert_eq!(short, whole, "{metric:?}");
             assert_eq!(none, [0, 0]);
             assert!(looks > n * m / 3 && made < looks / FEW, "{metric:?}: {made} of {looks}");
+            // Where neighbours are known, all pairs are looked at, and still fewer are scored.
+            let likely = Some((short.0.indices.as_slice(), short.1.indices.as_slice()));
+            let (again, [all, fewer]) = both(&left, &right, k, true, likely);
+            assert_eq!(again, whole, "{metric:?}");
+            assert!(all == n * m && fewer < made, "{metric:?}: {fewer} of {all}, {made} of {looks} before");
         }
     }
 
@@ -346,8 +374,8 @@ mod tests {
         let (left, right) = (around(3000, 80, 1e-4, 2), around(3000, 80, 1e-4, 3));
         let points = |x| Points::new("x", x, Metric::Euclidean).unwrap();
         let (left, right) = (points(left.view()), points(right.view()));
-        let (short, [looks, _]) = both(&left, &right, (3, 3), true);
-        assert_eq!(short, both(&left, &right, (3, 3), false).0);
+        let (short, [looks, _]) = both(&left, &right, (3, 3), true, None);
+        assert_eq!(short, both(&left, &right, (3, 3), false, None).0);
         assert!(looks < 3000 * 3000 / 2, "{looks}");
     }
 }

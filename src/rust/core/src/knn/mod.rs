@@ -83,7 +83,7 @@ impl KnnOptions {
     }
 
     /// Whether a database of `m` cells is searched exactly.
-    fn are_exact(&self, m: usize) -> bool {
+    pub(crate) fn are_exact(&self, m: usize) -> bool {
         self.method == Method::Exact || (self.method == Method::Auto && m <= self.exact_limit)
     }
 }
@@ -122,6 +122,10 @@ impl Neighbours {
         (&self.indices[range.clone()], &self.distances[range])
     }
 }
+
+/// Rows that are likely near those of either of two sets, such as the neighbours that an earlier search found: k different ones
+/// each, row by row. No result depends on them; an exact search is the faster the nearer they are.
+pub type Likely<'a> = Option<(&'a [u32], &'a [u32])>;
 
 /// The `k` nearest rows of `database` (m × d) for every row of `queries` (n × d). Where both are the same view, an exact search
 /// scores every pair once.
@@ -180,27 +184,54 @@ pub(crate) fn check_sizes(queries: ArrayView2<f32>, database: ArrayView2<f32>, k
 /// nearest of `left` for every row of `right`. The same as two searches, at half the cost where both are exact.
 ///
 /// # Errors
-/// As [`search`].
+/// As [`search`]; [`Error::Shape`] or [`Error::Argument`] when `likely` names other than k different rows each.
 pub fn search_both(
     left: ArrayView2<f32>,
     right: ArrayView2<f32>,
     k: (usize, usize),
+    likely: Likely,
     metric: Metric,
     options: &KnnOptions,
     ctx: &Context,
 ) -> Result<(Neighbours, Neighbours)> {
-    let d = left.ncols();
-    if d == 0 || !options.are_exact(left.nrows().max(right.nrows())) {
+    let (d, n, m) = (left.ncols(), left.nrows(), right.nrows());
+    if d == 0 || !options.are_exact(n.max(m)) {
         let forward = search(left, right, k.0, metric, options, ctx)?;
         return Ok((forward, search(right, left, k.1, metric, options, ctx)?));
     }
     check_sizes(left, right, k.0)?;
     check_sizes(right, left, k.1)?;
-    for m in [right.nrows(), left.nrows()] {
+    check_likely(likely.map(|(right, _)| right), (n, m, k.0))?;
+    check_likely(likely.map(|(_, left)| left), (m, n, k.1))?;
+    for m in [m, n] {
         choose(options, m, d, ctx);
     }
     let (left, right) = (Points::new("queries", left, metric)?, Points::new("database", right, metric)?);
-    exact::search_both(&left, &right, k, ctx)
+    exact::search_both(&left, &right, k, likely, ctx)
+}
+
+/// Rows that are likely near must be k different rows of the database for each query.
+fn check_likely(likely: Option<&[u32]>, (n, m, k): (usize, usize, usize)) -> Result<()> {
+    let Some(likely) = likely else { return Ok(()) };
+    if likely.len() != n * k {
+        return Err(Error::shape(
+            "likely neighbours",
+            format!("{k} for each of {n} cells"),
+            format!("{}", likely.len()),
+        ));
+    }
+    let are_different = |rows: &[u32]| {
+        let mut rows = rows.to_vec();
+        rows.sort_unstable();
+        rows.windows(2).all(|pair| pair[0] < pair[1]) && rows.last().is_none_or(|&last| (last as usize) < m)
+    };
+    match likely.chunks_exact(k).position(|rows| !are_different(rows)) {
+        None => Ok(()),
+        Some(i) => {
+            let found = format!("{:?} for cell {i} among {m}", &likely[i * k..(i + 1) * k]);
+            Err(Error::argument("likely", found, "Name each cell once, by its number."))
+        }
+    }
 }
 
 /// The method that will be used; without coordinates only the exact one works.

@@ -75,15 +75,39 @@ fn searching_each_other_and_oneself_finds_what_plain_searches_find() {
         for threads in [1, 4] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let both =
-                || search_both(left.view(), right.view(), (20, 7), metric, &KnnOptions::default(), &ctx).unwrap();
+                || search_both(left.view(), right.view(), (20, 7), None, metric, &KnnOptions::default(), &ctx).unwrap();
             let (forward, back) = pool.install(both);
             assert!(forward == plain(&left, &right, 20) && back == plain(&right, &left, 7), "{metric:?}");
             let own = pool.install(|| search_self(right.view(), 9, metric, &exact(), &ctx).unwrap());
             assert!(own == plain(&right, &right, 9), "{metric:?}");
         }
     }
-    let wrong = search_both(left.view(), right.view(), (20, 901), Metric::Cosine, &exact(), &ctx);
+    let wrong = search_both(left.view(), right.view(), (20, 901), None, Metric::Cosine, &exact(), &ctx);
     assert!(matches!(wrong, Err(Error::Argument { .. })));
+}
+
+/// Neither the neighbours themselves nor any others change what is found.
+#[test]
+fn rows_that_are_likely_near_change_no_result() {
+    let ctx = Context::default();
+    let (left, right) = (clustered(500, 80, 5, 3), clustered(700, 80, 5, 4));
+    let any = |of: usize, among: usize, k: usize| -> Vec<u32> {
+        (0..of).flat_map(|i| (0..k).map(move |j| ((37 * i + 91 * j) % among) as u32)).collect()
+    };
+    for metric in METRICS {
+        let both = |likely: Likely| search_both(left.view(), right.view(), (6, 4), likely, metric, &exact(), &ctx);
+        let found = both(None).unwrap();
+        assert_nearest(&found.0, &left, &right, metric);
+        let (nearest, others) = ((&found.0.indices, &found.1.indices), (any(500, 700, 6), any(700, 500, 4)));
+        assert!(both(Some((nearest.0, nearest.1))).unwrap() == found, "{metric:?}");
+        assert!(both(Some((&others.0, &others.1))).unwrap() == found, "{metric:?}");
+        assert!(matches!(both(Some((&nearest.0[6..], nearest.1))), Err(Error::Shape { .. })));
+        for wrong in [500, nearest.1[1]] {
+            let mut other = nearest.1.clone();
+            other[0] = wrong;
+            assert!(matches!(both(Some((nearest.0, &other))), Err(Error::Argument { .. })), "{wrong}");
+        }
+    }
 }
 
 #[test]
@@ -118,7 +142,8 @@ fn exact_search_tells_rows_apart_that_are_alike_once_rounded() {
     for metric in METRICS {
         let found = search(queries.view(), database.view(), 25, metric, &exact(), &ctx).unwrap();
         assert_nearest(&found, &queries, &database, metric);
-        let (forward, back) = search_both(database.view(), queries.view(), (5, 25), metric, &exact(), &ctx).unwrap();
+        let (forward, back) =
+            search_both(database.view(), queries.view(), (5, 25), None, metric, &exact(), &ctx).unwrap();
         assert_nearest(&forward, &database, &queries, metric);
         assert_nearest(&back, &queries, &database, metric);
     }

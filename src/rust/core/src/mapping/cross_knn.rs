@@ -7,7 +7,10 @@ use crate::knn::{KnnOptions, Neighbours};
 use crate::sparse::{Graph, graph_from_rows};
 use crate::{Context, Result};
 use ndarray::Array2;
+use rayon::prelude::*;
 
+/// Cells per parallel block.
+const BLOCK: usize = 256;
 /// Smallest similarity of two cells.
 pub(crate) const FLOOR: f64 = 1e-3;
 /// Centre of the scaling of similarities and correlations between cells.
@@ -29,10 +32,11 @@ pub fn cross_knn(
     options: &KnnOptions,
     ctx: &Context,
 ) -> Result<Blocks> {
-    cross_knn_on(&Cpu, latent, cell_offsets, linked, k, options, ctx)
+    cross_knn_on(&Cpu, latent, cell_offsets, linked, (k, None), options, ctx)
 }
 
-/// [`cross_knn`] in the latent space of a backend.
+/// [`cross_knn`] in the latent space of a backend. `before`: the graphs of another pass; no result depends on them, an exact
+/// search is faster with them.
 ///
 /// # Errors
 /// As [`cross_knn`]; those of the backend.
@@ -41,7 +45,7 @@ pub fn cross_knn_on<B: Backend>(
     latent: &B::Latent,
     cell_offsets: &[usize],
     linked: &[Vec<bool>],
-    k: usize,
+    (k, before): (usize, Option<&Blocks>),
     options: &KnnOptions,
     ctx: &Context,
 ) -> Result<Blocks> {
@@ -50,7 +54,10 @@ pub fn cross_knn_on<B: Backend>(
     for (a, b) in (0..linked.len()).flat_map(|b| (0..b).map(move |a| (a, b))) {
         let (to_a, to_b) = (k.min(cells(a).len()), k.min(cells(b).len()));
         if linked[a][b] && linked[b][a] {
-            let found = backend.latent_neighbours_both(latent, cells(a), cells(b), (to_b, to_a), options, ctx)?;
+            let near = |a: usize, b: usize| before.and_then(|before| before[a][b].as_ref()).map(Graph::indices);
+            let likely = near(a, b).zip(near(b, a));
+            let (both, k) = ((cells(a), cells(b)), (to_b, to_a));
+            let found = backend.latent_neighbours_both(latent, both, k, likely, options, ctx)?;
             blocks[a][b] = Some(neighbour_weights(&found.0, cells(b).len()));
             blocks[b][a] = Some(neighbour_weights(&found.1, cells(a).len()));
             ctx.advance(2)?;
@@ -77,5 +84,5 @@ pub fn neighbour_weights(neighbours: &Neighbours, targets: usize) -> Graph {
         row.iter_mut().for_each(|(_, weight)| *weight /= sum);
         row
     };
-    graph_from_rows(targets, (0..neighbours.cells()).map(of_cell).collect())
+    graph_from_rows(targets, (0..neighbours.cells()).into_par_iter().with_min_len(BLOCK).map(of_cell).collect())
 }

@@ -208,7 +208,7 @@ pub fn run_on<B: Backend>(
         Some(start) if start.refined_over == start.passes => (Some(start.refined.clone()), start.passes),
         Some(start) => (Some(refine_over(start.stitched, start.passes)?), start.passes),
     };
-    let mut state = Invariant::new(backend, (atlases, &expression), homology, options, ctx)?;
+    let mut state = State::new(backend, (atlases, &expression), homology, options, ctx)?;
     let mut passes: Vec<Pass> = Vec::new();
     for number in made + 1..=last {
         let stitched = state.pass(number, refined.as_ref().unwrap_or(&homology.weights), ctx)?;
@@ -226,8 +226,8 @@ pub fn run_on<B: Backend>(
     Ok(Mapping { passes, refined, refined_over, latent, cell_offsets: state.cell_offsets })
 }
 
-/// What stays the same from pass to pass, and the latent space.
-struct Invariant<'a, B: Backend> {
+/// What stays the same from pass to pass, and what a pass hands to the next.
+struct State<'a, B: Backend> {
     backend: &'a B,
     atlases: &'a [Atlas<'a>],
     homology: &'a HomologyGraph,
@@ -237,9 +237,11 @@ struct Invariant<'a, B: Backend> {
     projectors: Vec<B::Projector<'a>>,
     neighbourhoods: Vec<Neighbourhood>,
     latent: B::Latent,
+    /// Cross-species neighbours of the last pass, where those of the next are searched exactly.
+    nearest: Option<cross_knn::Blocks>,
 }
 
-impl<'a, B: Backend> Invariant<'a, B> {
+impl<'a, B: Backend> State<'a, B> {
     fn new(
         backend: &'a B,
         (atlases, expression): (&'a [Atlas<'a>], &[B::Expression<'a>]),
@@ -258,7 +260,19 @@ impl<'a, B: Backend> Invariant<'a, B> {
             (0..atlases.len()).map(|s| neighbourhood(backend, &atlases[s], s, options, ctx)).collect()
         })?;
         let weights = gene_weights(atlases);
-        Ok(Invariant { backend, atlases, homology, options, weights, cell_offsets, projectors, neighbourhoods, latent })
+        let nearest = None;
+        Ok(State {
+            backend,
+            atlases,
+            homology,
+            options,
+            weights,
+            cell_offsets,
+            projectors,
+            neighbourhoods,
+            latent,
+            nearest,
+        })
     }
 
     /// One pass over the homology weights `graph`: the stitched graph.
@@ -275,17 +289,21 @@ impl<'a, B: Backend> Invariant<'a, B> {
             self.backend.project_cross(&self.projectors, &scaled, offsets, options.pairwise, latent, ctx)
         })?;
         let blocks = ctx.phase(&name("cross-species neighbours"), pairs, || {
-            let (k, knn) = (options.cross_species_k, &options.knn);
+            let (before, knn) = (self.nearest.take(), &options.knn);
+            let k = (options.cross_species_k, before.as_ref());
             cross_knn::cross_knn_on(self.backend, &self.latent, &self.cell_offsets, &linked, k, knn, ctx)
         })?;
-        ctx.phase(&name("mutual neighbours"), species, || {
+        let stitched = ctx.phase(&name("mutual neighbours"), species, || {
             let latent = options.scale_edges_by_corr.then_some(&self.latent);
             let cut = Cut { k: options.cross_species_k, per_partner: options.pairwise };
             let mutual =
                 self.backend.mutual_graph(&blocks, &self.neighbourhoods, &self.cell_offsets, latent, cut, ctx)?;
             let neighbours: Vec<&Neighbours> = self.atlases.iter().map(|atlas| atlas.neighbours).collect();
             Ok(stitch(&mutual, &neighbours, &self.cell_offsets, self.denominator()))
-        })
+        })?;
+        let largest = self.cell_offsets.windows(2).map(|first| first[1] - first[0]).max().unwrap_or(0);
+        self.nearest = options.knn.are_exact(largest).then_some(blocks);
+        Ok(stitched)
     }
 
     /// Most weight a cell's partners can have: K, or K per partner species.

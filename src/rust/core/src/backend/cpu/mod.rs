@@ -3,7 +3,7 @@
 use super::{Averaged, Backend};
 use crate::embedding::UmapOptions;
 use crate::embedding::layout::{self, Edges, Forces};
-use crate::knn::{self, KnnOptions, Metric, Neighbours};
+use crate::knn::{self, KnnOptions, Likely, Metric, Neighbours};
 use crate::linalg::scaled::{Scale, Scaled};
 use crate::mapping::cross_knn::Blocks;
 use crate::mapping::expand::{self, Expander, Pattern};
@@ -103,13 +103,14 @@ impl Backend for Cpu {
     fn latent_neighbours_both(
         &self,
         latent: &Array2<f32>,
-        a: Range<usize>,
-        b: Range<usize>,
+        (a, b): (Range<usize>, Range<usize>),
         k: (usize, usize),
+        likely: Likely,
         options: &KnnOptions,
         ctx: &Context,
     ) -> Result<(Neighbours, Neighbours)> {
-        knn::search_both(latent.slice(s![a, ..]), latent.slice(s![b, ..]), k, Metric::Cosine, options, ctx)
+        let (a, b) = (latent.slice(s![a, ..]), latent.slice(s![b, ..]));
+        knn::search_both(a, b, k, likely, Metric::Cosine, options, ctx)
     }
 
     fn expand(

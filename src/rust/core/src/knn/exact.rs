@@ -12,6 +12,7 @@ use super::points::Points;
 use super::{Likely, Neighbours};
 use crate::linalg::integers::coarse::Coarse;
 use crate::linalg::integers::{self, Pair, Panels};
+use crate::simd::vectorised;
 use crate::{Context, Result};
 use rayon::prelude::*;
 use std::cell::OnceCell;
@@ -141,7 +142,12 @@ impl<'q> Short<'q> {
     fn new(scaled: &Scaled, coarse: &'q Coarse) -> Self {
         let words = coarse.words();
         let mut rows = vec![[0; 2]; scaled.points.count() * words];
-        let write = |(i, out): (usize, &mut [Pair])| coarse.write(scaled.row(i), out);
+        let write = |(i, out): (usize, &mut [Pair])| {
+            vectorised(
+                #[inline(always)]
+                || coarse.write(scaled.row(i), out),
+            )
+        };
         rows.par_chunks_mut(words).with_min_len(BLOCK).enumerate().for_each(write);
         Short { coarse, rows, halves: scaled.halves.iter().map(|&half| Coarse::units(half)).collect() }
     }

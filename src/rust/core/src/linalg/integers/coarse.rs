@@ -24,6 +24,8 @@ use std::ops::RangeInclusive;
 const DROPPED: i32 = 6;
 /// Bits that are dropped of a product.
 pub(super) const SHIFT: u32 = 2 * DROPPED as u32;
+/// Words of 8-bit coordinates that are written at a time.
+const QUADS: usize = 16;
 /// Coordinates that rows may have: fewer gain little, and with more the lengths in a bound may not fit its 16 bits.
 const DIMENSIONS: RangeInclusive<usize> = 64..=4096;
 
@@ -69,29 +71,32 @@ impl Coarse {
         words(self.order.len())
     }
 
-    /// Writes a row of 16-bit coordinates as one that goes by panels.
+    /// Writes a row of 16-bit coordinates, of length 1, as one that goes by panels.
+    #[inline(always)]
     pub(crate) fn write(&self, row: &[Pair], out: &mut [Pair]) {
         let (row, pairs) = (row.as_flattened(), self.pairs());
         let (lead, rest) = self.order.split_at(self.lead);
         for (pair, of) in out.iter_mut().zip(lead.as_chunks::<2>().0) {
             *pair = of.map(|i| row[i as usize]);
         }
+        // Many at a time: no row is longer than 1, so that its sums of squares fit.
         let (mut whole, mut kept, mut lost, mut sum) = (0, 0, 0, 0);
-        for (quad, of) in out[pairs + 1..].iter_mut().zip(rest.chunks(4)) {
-            let mut bytes = [0i8; 4];
-            for (byte, &i) in bytes.iter_mut().zip(of) {
-                let x = i64::from(row[i as usize]);
-                let short = ((x + (1 << (DROPPED - 1))) >> DROPPED).clamp(-127, 127);
-                *byte = short as i8;
+        for (words, of) in out[pairs + 1..].chunks_mut(QUADS).zip(rest.chunks(4 * QUADS)) {
+            let mut x = [0; 4 * QUADS];
+            x.iter_mut().zip(of).for_each(|(x, &i)| *x = i32::from(row[i as usize]));
+            let short = x.map(|x| ((x + (1 << (DROPPED - 1))) >> DROPPED).clamp(-127, 127));
+            for (x, short) in x.into_iter().zip(short) {
                 whole += x * x;
-                kept += (short << DROPPED).pow(2);
+                kept += short * short;
                 lost += (x - (short << DROPPED)).pow(2);
-                sum += short as i32;
+                sum += short;
             }
-            *quad = must_cast(bytes);
+            let quads: [Pair; QUADS] = must_cast(short.map(|short| short as i8));
+            words.copy_from_slice(&quads[..words.len()]);
         }
         let length = |squares: i64| (squares as f64).sqrt().ceil() as i16;
-        out[pairs - 1] = [length(whole.max(kept)), length(lost)];
+        let longest = i64::from(whole).max(i64::from(kept) << SHIFT);
+        out[pairs - 1] = [length(longest), length(lost.into())];
         out[pairs] = must_cast(128 * sum);
     }
 

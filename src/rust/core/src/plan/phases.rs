@@ -33,9 +33,10 @@ const LOADINGS: f64 = 512.0;
 const GATHERED: f64 = 45.0;
 /// Queries and database rows in a tile of an exact search.
 const TILE: f64 = 384.0;
-/// Bytes per cell of a neighbourhood that is held: two words of 12 bytes for some 32 cells (of 64 at most), which is what cells
-/// between cells of the human pancreas need; of copies of the same cells fewer.
-const IN_WORDS: f64 = 0.75;
+/// Bytes per cell that a neighbourhood may have, where it is held. Two words of 12 bytes hold 64 cells at most: those of cells
+/// between cells of the human pancreas some 32, 0.75 bytes each. Neighbourhoods of copies of the same cells stay far smaller
+/// than they may be. Before neighbours are known nobody can tell which it will be; with half of it both are planned within 25 %.
+const IN_WORDS: f64 = 0.35;
 /// Share of the memory budget that sections of neighbourhoods take: half of its entries, which are counted as 32 bytes each, have a
 /// partner (20 bytes), beside which words are few.
 const SECTIONS: f64 = 0.3125;
@@ -287,6 +288,15 @@ impl Joint {
         }
     }
 
+    /// Bytes of the links of all cells to their cross-species neighbours.
+    fn links(&self) -> f64 {
+        self.pairs().map(|(a, _)| self.sizes[a].n * self.k * EDGE).sum()
+    }
+
+    fn are_searched_exactly(&self, settings: &Settings) -> bool {
+        settings.mapping.knn.are_exact(self.sizes.iter().map(|size| size.n).fold(0.0, f64::max) as usize)
+    }
+
     /// Pairs (a, b) of different species.
     fn pairs(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
         let species = self.sizes.len();
@@ -315,6 +325,10 @@ pub(super) fn mapping(ledger: &mut Ledger, atlases: &[AtlasSize], settings: &Set
         projection(ledger, &joint, pass);
         cross_knn(ledger, &joint, settings, pass);
         mutual(ledger, &joint, settings, pass);
+        if pass == 1 && joint.are_searched_exactly(settings) {
+            // The links of a pass are kept until the next one has its own.
+            ledger.hold(joint.links());
+        }
         if pass < passes || pass == 1 {
             refinement(ledger, &joint, settings, pass);
         }
@@ -382,14 +396,13 @@ fn cross_knn(ledger: &mut Ledger, joint: &Joint, settings: &Settings, pass: usiz
         (need.bytes.max((n + m) * (joint.k * (PAIR + 2.0 * EDGE) + ROW)), (need.work, need.factor))
     };
     let (bytes, work): (Vec<f64>, Vec<(Work, f64)>) = joint.pairs().filter(|&(a, b)| a < b).map(of_pair).unzip();
-    let kept: f64 = joint.pairs().map(|(a, _)| joint.sizes[a].n * joint.k * EDGE).sum();
     let largest = bytes.into_iter().fold(0.0, f64::max);
-    ledger.phase(None, &format!("pass {pass}: cross-species neighbours"), kept + largest, &work);
+    ledger.phase(None, &format!("pass {pass}: cross-species neighbours"), joint.links() + largest, &work);
 }
 
 /// Rows of the mutual graph are made in blocks; what is kept of them becomes the stitched graph.
 fn mutual(ledger: &mut Ledger, joint: &Joint, settings: &Settings, pass: usize) {
-    let blocks: f64 = joint.pairs().map(|(a, _)| joint.sizes[a].n * joint.k * EDGE).sum();
+    let blocks = joint.links();
     let largest = joint.sizes.iter().map(|size| size.n).fold(0.0, f64::max);
     let threads = settings.threads as f64;
     // Candidates of a cell: those in whose neighbourhoods its partners are.

@@ -17,6 +17,7 @@ use samap_core::analysis::{
     AnnotatedSpecies, GenePairInput, GenePairOptions, Labels, Markers, Test, alignment_scores, cluster_markers,
     gene_pairs,
 };
+use samap_core::backend::{Backend, Cpu};
 use samap_core::embedding::{Init, UmapOptions, umap};
 use samap_core::io::blast::{BlastOptions, parse_blast};
 use samap_core::knn::{KnnOptions, Method, Metric, search};
@@ -82,8 +83,7 @@ impl Inputs {
     fn neighbourhoods(&self) -> Vec<Neighbourhood> {
         let of = |atlas: &Atlas| {
             let budgets = budgets(atlas.groups, None);
-            let found = expand(atlas.neighbours, &budgets, HOPS, Expansion::Bfs, &self.ctx).unwrap();
-            Neighbourhood::of_cells(atlas.groups, &found)
+            Cpu.neighbourhood(atlas.groups, atlas.neighbours, &budgets, HOPS, Expansion::Bfs, &self.ctx).unwrap()
         };
         self.data.atlases().iter().map(of).collect()
     }

@@ -19,7 +19,7 @@ use samap_core::linalg::operator::Operator;
 use samap_core::linalg::scaled::Scale;
 use samap_core::mapping::cross_knn::neighbour_weights;
 use samap_core::mapping::expand::{Expansion, budgets};
-use samap_core::mapping::mutual::{Cut, Neighbourhood};
+use samap_core::mapping::mutual::Cut;
 use samap_core::mapping::projection::{prune, scale_edges};
 use samap_core::mapping::{Atlas, Mapping, MappingOptions, RefineOptions, run_on};
 use samap_core::rng::Rng;
@@ -231,7 +231,7 @@ fn between_species<B: Timed>(clock: &mut Clock<B>, input: &Input) -> Result<()> 
         let (budgets, size) = neighbourhood_sizes(atlas.groups);
         clock.backend.neighbourhood(atlas.groups, atlas.neighbours, &budgets, size, Expansion::Bfs, &ctx)
     });
-    let hoods = hoods.collect::<samap_core::Result<Vec<Neighbourhood>>>()?;
+    let hoods = hoods.collect::<samap_core::Result<Vec<_>>>()?;
     // Two shares per pair of cells: cleared, counted, written.
     let shares = Work { memory: 48.0 * cells * cells, ..Work::default() };
     let cut = Cut { k: K, per_partner: true };

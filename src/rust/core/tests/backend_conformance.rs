@@ -18,7 +18,7 @@ use samap_core::linalg::pca::{PcaSolver, pca};
 use samap_core::linalg::scaled::Scale;
 use samap_core::mapping::cross_knn::neighbour_weights;
 use samap_core::mapping::expand::Pattern;
-use samap_core::mapping::mutual::{Cut, Neighbourhood};
+use samap_core::mapping::mutual::Cut;
 use samap_core::mapping::{EdgeMode, Expansion, Mapping, MappingOptions};
 use samap_core::rng::Rng;
 use samap_core::sparse::{Expression, Graph};
@@ -273,33 +273,36 @@ fn cross(n: usize, m: usize, k: usize, seed: u64) -> Graph {
     neighbour_weights(&Neighbours { k, indices, distances }, m)
 }
 
+/// Neighbourhoods of species of these sizes, each grown, or whole groups.
+fn grows_around<B: Backend>(backend: &B, sizes: [usize; 3], grouped: [bool; 3]) -> Vec<B::Neighbourhood> {
+    let ctx = Context::default();
+    let of_species = |s: usize| {
+        let n = sizes[s];
+        let groups: Vec<u32> = (0..n).map(|i| (i % 4) as u32).collect();
+        if grouped[s] {
+            return backend.neighbourhood_of_groups(&groups);
+        }
+        let near = neighbours(n, 5, s as u64);
+        backend.neighbourhood(&groups, &near, &vec![9; n], 2, Expansion::Bfs, &ctx).unwrap()
+    };
+    (0..3).map(of_species).collect()
+}
+
 fn finds_partners(backend: &impl Backend) -> Vec<Graph> {
     let ctx = Context::default();
     let sizes = [40usize, 33, 27];
     let offsets = [0, 40, 73, 100];
-    let groups: Vec<Vec<u32>> = sizes.iter().map(|&n| (0..n).map(|i| (i % 4) as u32).collect()).collect();
     let mut blocks: Vec<Vec<Option<Graph>>> = vec![vec![None; 3]; 3];
     for (a, b) in [(0, 1), (1, 0), (0, 2), (2, 0), (1, 2)] {
         blocks[a][b] = Some(cross(sizes[a], sizes[b], 3, (a * 3 + b) as u64));
     }
-    let hoods = |grouped: &[bool; 3]| -> Vec<Neighbourhood> {
-        let of_species = |s: usize| match grouped[s] {
-            true => Neighbourhood::of_groups(&groups[s]),
-            false => {
-                let near = neighbours(sizes[s], 5, s as u64);
-                let sets = Cpu.expand(&near, &vec![9; sizes[s]], 2, Expansion::Bfs, &ctx).unwrap();
-                Neighbourhood::of_cells(&groups[s], &sets)
-            }
-        };
-        (0..3).map(of_species).collect()
-    };
     let mut all = Vec::new();
     for grouped in [[false; 3], [true; 3], [false, true, false]] {
-        let hoods = hoods(&grouped);
+        let (hoods, on_cpu) = (grows_around(backend, sizes, grouped), grows_around(&Cpu, sizes, grouped));
         for (k, per_partner) in [(0, true), (1, false), (4, true), (4, false), (200, true)] {
             let cut = Cut { k, per_partner };
             let found = backend.mutual_graph(&blocks, &hoods, &offsets, None, cut, &ctx).unwrap();
-            let expected = Cpu.mutual_graph(&blocks, &hoods, &offsets, None, cut, &ctx).unwrap();
+            let expected = Cpu.mutual_graph(&blocks, &on_cpu, &offsets, None, cut, &ctx).unwrap();
             assert_eq!(found, expected, "{grouped:?} {cut:?}");
             assert!(k == 0 || found.nnz() > 0);
             all.push(found);

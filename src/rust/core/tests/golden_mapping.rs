@@ -9,6 +9,7 @@ use atlases::{Atlases, RUNS, options_of};
 use common::{Golden, edges_of, graph_error, jaccard, relative_error};
 use ndarray::Array2;
 use samap_core::Context;
+use samap_core::backend::{Backend, Cpu};
 use samap_core::mapping::cross_knn::{Blocks, cross_knn};
 use samap_core::mapping::expand::{Expansion, budgets, expand};
 use samap_core::mapping::mutual::{Cut, Neighbourhood, mutual_graph};
@@ -210,14 +211,11 @@ fn neighbourhoods(atlases: &Atlases, options: &MappingOptions) -> Vec<Neighbourh
     let of_species = |s: usize| {
         let species = &atlases.species[s];
         if options.neigh_from_keys[s.min(options.neigh_from_keys.len() - 1)] {
-            return Neighbourhood::of_groups(&species.groups);
+            return Cpu.neighbourhood_of_groups(&species.groups);
         }
         let budgets = budgets(&species.groups, None);
         let size = options.neighborhood_sizes[0];
-        Neighbourhood::of_cells(
-            &species.groups,
-            &expand(&species.neighbours, &budgets, size, Expansion::Bfs, &ctx).unwrap(),
-        )
+        Cpu.neighbourhood(&species.groups, &species.neighbours, &budgets, size, Expansion::Bfs, &ctx).unwrap()
     };
     (0..atlases.species.len()).map(of_species).collect()
 }

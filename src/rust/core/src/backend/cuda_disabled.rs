@@ -7,7 +7,7 @@ use crate::knn::{KnnOptions, Metric, Neighbours};
 use crate::linalg::scaled::Scale;
 use crate::mapping::cross_knn::Blocks;
 use crate::mapping::expand::Pattern;
-use crate::mapping::mutual::{Cut, Neighbourhood};
+use crate::mapping::mutual::Cut;
 use crate::mapping::{Atlas, Expansion, RefineOptions};
 use crate::sam::weights::Sums;
 use crate::sparse::{Expression, Graph};
@@ -50,6 +50,7 @@ impl Backend for Cuda {
     type Scaled<'a> = <Cpu as Backend>::Scaled<'a>;
     type Projector<'a> = <Cpu as Backend>::Projector<'a>;
     type Latent = Array2<f32>;
+    type Neighbourhood = <Cpu as Backend>::Neighbourhood;
 
     fn expression<'a>(&self, _: &'a Expression) -> Result<&'a Expression> { match *self {} }
     fn neighbours(&self, _: ArrayView2<f32>, _: ArrayView2<f32>, _: usize, _: Metric, _: &KnnOptions, _: &Context) -> Result<Neighbours> { match *self {} }
@@ -60,7 +61,9 @@ impl Backend for Cuda {
     fn project_cross(&self, _: &[Self::Projector<'_>], _: &Graph, _: (&[usize], &[usize]), _: bool, _: &mut Self::Latent, _: &Context) -> Result<()> { match *self {} }
     fn latent_neighbours(&self, _: &Self::Latent, _: Range<usize>, _: Range<usize>, _: usize, _: &KnnOptions, _: &Context) -> Result<Neighbours> { match *self {} }
     fn expand(&self, _: &Neighbours, _: &[usize], _: usize, _: Expansion, _: &Context) -> Result<Pattern> { match *self {} }
-    fn mutual_graph(&self, _: &Blocks, _: &[Neighbourhood], _: &[usize], _: Option<&Self::Latent>, _: Cut, _: &Context) -> Result<Graph> { match *self {} }
+    fn neighbourhood(&self, _: &[u32], _: &Neighbours, _: &[usize], _: usize, _: Expansion, _: &Context) -> Result<Self::Neighbourhood> { match *self {} }
+    fn neighbourhood_of_groups(&self, _: &[u32]) -> Self::Neighbourhood { match *self {} }
+    fn mutual_graph(&self, _: &Blocks, _: &[Self::Neighbourhood], _: &[usize], _: Option<&Self::Latent>, _: Cut, _: &Context) -> Result<Graph> { match *self {} }
     fn correlations(&self, _: &Averaged<'_, &Expression>, _: &[(u32, u32)], _: &RefineOptions, _: &Context) -> Result<Vec<f64>> { match *self {} }
     fn layout<const D: usize>(&self, _: Vec<[f32; D]>, _: &Edges, _: &Forces, _: usize, _: &UmapOptions, _: &Context) -> Result<Vec<[f32; D]>> { match *self {} }
     fn latent(&self, _: Self::Latent) -> Result<Array2<f32>> { match *self {} }

@@ -21,7 +21,7 @@ use crate::linalg::operator::Operator;
 use crate::linalg::scaled::Scale;
 use crate::mapping::cross_knn::Blocks;
 use crate::mapping::expand::Pattern;
-use crate::mapping::mutual::{Cut, Neighbourhood};
+use crate::mapping::mutual::Cut;
 use crate::mapping::{Atlas, Expansion, RefineOptions};
 use crate::sam::weights::Sums;
 use crate::sparse::{Expression, Graph};
@@ -47,6 +47,8 @@ pub trait Backend: Sync + Sized {
         Self: 'a;
     /// Latent coordinates of the cells of all species.
     type Latent;
+    /// The neighbourhoods of one species, as mutual partners are found by them.
+    type Neighbourhood;
 
     /// Brings expression to where it is used.
     fn expression<'a>(&self, x: &'a Expression) -> Result<Self::Expression<'a>>;
@@ -139,8 +141,8 @@ pub trait Backend: Sync + Sized {
         ctx: &Context,
     ) -> Result<Pattern>;
 
-    /// The neighbourhoods of one species as [`Backend::mutual_graph`] reads them; `groups` decides which cells are worked on
-    /// together.
+    /// The neighbourhoods of one species by [`Backend::expand`], as [`Backend::mutual_graph`] reads them. `groups`, that of each
+    /// cell, may decide which cells are worked on together, and changes no result.
     fn neighbourhood(
         &self,
         groups: &[u32],
@@ -149,16 +151,17 @@ pub trait Backend: Sync + Sized {
         size: usize,
         expansion: Expansion,
         ctx: &Context,
-    ) -> Result<Neighbourhood> {
-        Ok(Neighbourhood::of_cells(groups, &self.expand(neighbours, budgets, size, expansion, ctx)?))
-    }
+    ) -> Result<Self::Neighbourhood>;
+
+    /// The same with the group of each cell as its neighbourhood, the cell included.
+    fn neighbourhood_of_groups(&self, groups: &[u32]) -> Self::Neighbourhood;
 
     /// The strongest mutual partners, rescaled by the correlation in the latent space where one is given; see
     /// [`crate::mapping::mutual::mutual_graph`].
     fn mutual_graph(
         &self,
         blocks: &Blocks,
-        neighbourhoods: &[Neighbourhood],
+        neighbourhoods: &[Self::Neighbourhood],
         cell_offsets: &[usize],
         latent: Option<&Self::Latent>,
         cut: Cut,

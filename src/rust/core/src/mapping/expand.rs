@@ -48,9 +48,14 @@ impl Pattern {
     }
 }
 
+/// The number of groups, if each cell has one of these.
+pub(crate) fn group_count(groups: &[u32]) -> usize {
+    groups.iter().max().map_or(0, |&last| last as usize + 1)
+}
+
 /// The number of cells in the group of each cell, at most `cap`.
 pub fn budgets(groups: &[u32], cap: Option<usize>) -> Vec<usize> {
-    let mut sizes = vec![0_usize; groups.iter().max().map_or(0, |&last| last as usize + 1)];
+    let mut sizes = vec![0_usize; group_count(groups)];
     groups.iter().for_each(|&group| sizes[group as usize] += 1);
     groups.iter().map(|&group| sizes[group as usize].min(cap.unwrap_or(usize::MAX))).collect()
 }

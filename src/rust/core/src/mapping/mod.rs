@@ -28,7 +28,7 @@ use crate::homology::HomologyGraph;
 use crate::knn::{KnnOptions, Neighbours};
 use crate::sparse::{Expression, Graph, row};
 use crate::{Context, Result};
-use mutual::{Cut, Neighbourhood};
+use mutual::Cut;
 use ndarray::Array2;
 use projection::{prune, scale_edges};
 use stitch::stitch;
@@ -235,7 +235,7 @@ struct State<'a, B: Backend> {
     weights: Vec<f64>,
     cell_offsets: Vec<usize>,
     projectors: Vec<B::Projector<'a>>,
-    neighbourhoods: Vec<Neighbourhood>,
+    neighbourhoods: Vec<B::Neighbourhood>,
     latent: B::Latent,
     /// Cross-species neighbours of the last pass, where those of the next are searched exactly.
     nearest: Option<cross_knn::Blocks>,
@@ -330,9 +330,9 @@ fn neighbourhood<B: Backend>(
     species: usize,
     options: &MappingOptions,
     ctx: &Context,
-) -> Result<Neighbourhood> {
+) -> Result<B::Neighbourhood> {
     let found = if per_species(&options.neigh_from_keys, species) {
-        Neighbourhood::of_groups(atlas.groups)
+        backend.neighbourhood_of_groups(atlas.groups)
     } else {
         let budgets = expand::budgets(atlas.groups, options.max_neighborhood);
         let size = per_species(&options.neighborhood_sizes, species);

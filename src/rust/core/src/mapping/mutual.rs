@@ -7,6 +7,7 @@
 
 use super::cross_knn::Blocks;
 pub use super::neighbourhood::Neighbourhood;
+pub(crate) use super::neighbourhood::by_member;
 use super::neighbourhood::{Section, Sets};
 use super::stitch::{Coordinates, top_k};
 use super::words::{WORD, Words};
@@ -55,7 +56,7 @@ pub fn mutual_graph(
     let search = Search {
         cell_at: (0..species).flat_map(of_species).collect(),
         coordinates,
-        threshold: threshold(neighbourhoods),
+        threshold: threshold(neighbourhoods.iter().any(|hoods| hoods.groups().is_some())),
         cut,
         entries: ctx.memory() / ENTRY / 2 / rayon::current_num_threads().max(1),
         ctx,
@@ -111,15 +112,9 @@ fn portions<'a>(
     portions
 }
 
-/// Shares below this count as 0.
-pub(crate) fn threshold(neighbourhoods: &[Neighbourhood]) -> f64 {
-    if neighbourhoods.iter().any(Neighbourhood::are_groups) { 0.0 } else { SMALLEST_SHARE }
-}
-
-/// B_baᵀ by member of a: what each cell, or each group, of a receives from the cells of b. `back`: B_ba.
-#[cfg(feature = "cuda")]
-pub(crate) fn received(back: &Graph, from: &Neighbourhood) -> Graph {
-    from.by_member(back).transpose_view().to_csr()
+/// Shares below this count as 0. `groups`: whether the neighbourhoods of any species are its groups.
+pub(crate) fn threshold(groups: bool) -> f64 {
+    if groups { 0.0 } else { SMALLEST_SHARE }
 }
 
 /// The row of M of one cell: places of partners in all other species, ascending.
@@ -264,7 +259,8 @@ struct Pair<'a> {
 
 impl<'a> Pair<'a> {
     fn new(blocks: &'a Blocks, hoods: &'a [Neighbourhood], a: usize, b: usize, offsets: &[usize]) -> Option<Self> {
-        let (forward, back) = (hoods[b].by_member(blocks[a][b].as_ref()?), hoods[a].by_member(blocks[b][a].as_ref()?));
+        let forward = by_member(blocks[a][b].as_ref()?, hoods[b].groups());
+        let back = by_member(blocks[b][a].as_ref()?, hoods[a].groups());
         let back = graph_of(back.cols(), hoods[b].order().iter().map(|&cell| edges(&back, cell as usize)));
         Some(Pair { forward, back, to: &hoods[b], starts: (offsets[a], offsets[b]) })
     }

@@ -5,7 +5,7 @@
 //! of members: cells, or whole groups where these are the neighbourhoods. A word says for which cells of a block a member is in
 //! the neighbourhood.
 
-use super::expand::{Expander, Pattern, Walk};
+use super::expand::{Expander, Pattern, Walk, group_count};
 use super::words::{BYTES, WORD, Words};
 use crate::simd::bits;
 use crate::sparse::{Graph, graph_from_rows, in_blocks, row};
@@ -34,17 +34,18 @@ pub(super) enum Sets {
 }
 
 impl Neighbourhood {
-    /// Neighbourhoods from an expansion. The group of each cell only decides which cells are worked on together.
-    pub fn of_cells(group: &[u32], forward: &Pattern) -> Self {
-        Self::held(in_order(forward, group), None, forward.rows(), |cell| forward.row(cell))
-    }
-
     /// The group of each cell as its neighbourhood (the cell included): E = C, which says what the group of each cell is.
     pub fn of_groups(group: &[u32]) -> Self {
         let mut order: Vec<u32> = (0..group.len() as u32).collect();
         order.sort_by_key(|&cell| group[cell as usize]);
-        let members = group.iter().max().map_or(0, |&last| last as usize + 1);
-        Self::held(order, Some(group.to_vec()), members, |cell| std::slice::from_ref(&group[cell]))
+        let members = group_count(group);
+        let of_block = |masks: &mut Masks, block: &[u32]| {
+            block.iter().enumerate().for_each(|(bit, &cell)| masks.add(bit, &[group[cell as usize]]));
+            masks.take()
+        };
+        let rows = order.par_chunks(WORD).map_init(|| Masks::new(members), of_block).collect();
+        let sets = Sets::held(Words::from_rows(rows), members);
+        Neighbourhood { order, groups: Some(group.to_vec()), members, sets }
     }
 
     /// Neighbourhoods that are held where they take at most `bytes`, else made when they are needed.
@@ -74,21 +75,6 @@ impl Neighbourhood {
         Ok(Neighbourhood { order, groups: None, members, sets: Sets::Made(expander) })
     }
 
-    fn held<'a>(
-        order: Vec<u32>,
-        groups: Option<Vec<u32>>,
-        members: usize,
-        of_cell: impl Fn(usize) -> &'a [u32] + Sync,
-    ) -> Self {
-        let of_block = |masks: &mut Masks, block: &[u32]| {
-            block.iter().enumerate().for_each(|(bit, &cell)| masks.add(bit, of_cell(cell as usize)));
-            masks.take()
-        };
-        let rows = order.par_chunks(WORD).map_init(|| Masks::new(members), of_block);
-        let by_block = Words::from_rows(rows.collect());
-        Neighbourhood { order, groups, members, sets: Sets::held(by_block, members) }
-    }
-
     /// All cells, in the order in which they are worked on.
     pub(super) fn order(&self) -> &[u32] {
         &self.order
@@ -113,8 +99,9 @@ impl Neighbourhood {
         &self.sets
     }
 
-    pub(super) fn are_groups(&self) -> bool {
-        self.groups.is_some()
+    /// The group of each cell where groups are the members.
+    pub(super) fn groups(&self) -> Option<&[u32]> {
+        self.groups.as_deref()
     }
 
     pub(super) fn are_held(&self) -> bool {
@@ -159,64 +146,6 @@ impl Neighbourhood {
             Ok(maker.make(expander, self.block(block), which))
         };
         Ok(Words::from_rows(blocks.map(of_block).collect::<Result<_>>()?))
-    }
-
-    /// A graph whose columns are the cells of this species, with its members as columns: what goes to the cells of a group is
-    /// added up.
-    pub(crate) fn by_member<'g>(&self, graph: &'g Graph) -> Cow<'g, Graph> {
-        let Some(groups) = &self.groups else { return Cow::Borrowed(graph) };
-        let of_row = |i: usize| {
-            let (cells, weights) = row(graph, i);
-            let mut sums: Vec<(u32, f64)> =
-                cells.iter().zip(weights).map(|(&cell, &weight)| (groups[cell as usize], weight)).collect();
-            sums.sort_by_key(|&(group, _)| group);
-            sums.dedup_by(|next, sum| {
-                let same = next.0 == sum.0;
-                sum.1 += if same { next.1 } else { 0.0 };
-                same
-            });
-            sums
-        };
-        Cow::Owned(graph_from_rows(self.members, (0..graph.rows()).map(of_row).collect()))
-    }
-
-    /// The member that each cell is, or whose it is.
-    #[cfg(feature = "cuda")]
-    pub(crate) fn member_of(&self) -> Vec<u32> {
-        self.groups.clone().unwrap_or_else(|| (0..self.members as u32).collect())
-    }
-
-    /// E, cells × members, where neighbourhoods are held.
-    #[cfg(feature = "cuda")]
-    pub(crate) fn forward(&self) -> Option<Pattern> {
-        let Sets::Held { by_block, .. } = &self.sets else { return None };
-        let of_block = |block: usize| {
-            let mut rows = vec![Vec::new(); self.block(block).len()];
-            let (members, masks) = by_block.row(block);
-            for (&member, &mask) in members.iter().zip(masks) {
-                bits(mask).for_each(|bit| rows[bit].push(member));
-            }
-            rows
-        };
-        let blocks: Vec<Vec<Vec<u32>>> = (0..self.blocks()).into_par_iter().map(of_block).collect();
-        let mut rows = vec![Vec::new(); self.order.len()];
-        self.order.iter().zip(blocks.into_iter().flatten()).for_each(|(&cell, row)| rows[cell as usize] = row);
-        Some(Pattern::from_rows(rows))
-    }
-
-    /// Eᵀ, members × cells, where neighbourhoods are held.
-    #[cfg(feature = "cuda")]
-    pub(crate) fn backward(&self) -> Option<Pattern> {
-        let Sets::Held { by_member, .. } = &self.sets else { return None };
-        let of_member = |member: usize| {
-            let (blocks, masks) = by_member.row(member);
-            let of_word =
-                |(&block, &mask): (&u32, &u64)| chosen(self.block(block as usize), mask).map(|(_, cell)| cell);
-            let mut cells: Vec<u32> = blocks.iter().zip(masks).flat_map(of_word).collect();
-            cells.sort_unstable();
-            cells
-        };
-        Some(Pattern::from_rows((0..self.members).into_par_iter().map(of_member).collect()))
     }
 }
 
@@ -302,6 +231,25 @@ impl Masks {
     }
 }
 
+/// A graph whose columns are cells, with the members of their neighbourhoods as columns: what goes to the cells of a group is
+/// added up where the neighbourhoods are groups. `groups`: the group of each cell.
+pub(crate) fn by_member<'g>(graph: &'g Graph, groups: Option<&[u32]>) -> Cow<'g, Graph> {
+    let Some(groups) = groups else { return Cow::Borrowed(graph) };
+    let of_row = |i: usize| {
+        let (cells, weights) = row(graph, i);
+        let mut sums: Vec<(u32, f64)> =
+            cells.iter().zip(weights).map(|(&cell, &weight)| (groups[cell as usize], weight)).collect();
+        sums.sort_by_key(|&(group, _)| group);
+        sums.dedup_by(|next, sum| {
+            let same = next.0 == sum.0;
+            sum.1 += if same { next.1 } else { 0.0 };
+            same
+        });
+        sums
+    };
+    Cow::Owned(graph_from_rows(group_count(groups), (0..graph.rows()).map(of_row).collect()))
+}
+
 /// All cells, group by group, in blocks of cells that are near each other.
 fn in_order(graph: &Pattern, group: &[u32]) -> Vec<u32> {
     let cells = 0..group.len() as u32;
@@ -353,7 +301,11 @@ mod tests {
     #[test]
     fn what_goes_to_the_cells_of_a_group_is_added_up() {
         let graph = graph_from_rows(4, vec![vec![(0, 0.5), (1, 0.25), (3, 0.25)], vec![(2, 1.0)]]);
-        let groups = Neighbourhood::of_groups(&[1, 0, 0, 1]);
-        assert_eq!(*groups.by_member(&graph), graph_from_rows(2, vec![vec![(0, 0.25), (1, 0.75)], vec![(0, 1.0)]]));
+        assert_eq!(*by_member(&graph, None), graph);
+        let groups: &[u32] = &[1, 0, 0, 1];
+        assert_eq!(
+            *by_member(&graph, Some(groups)),
+            graph_from_rows(2, vec![vec![(0, 0.25), (1, 0.75)], vec![(0, 1.0)]])
+        );
     }
 }

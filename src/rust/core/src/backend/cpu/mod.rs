@@ -25,6 +25,7 @@ impl Backend for Cpu {
     type Scaled<'a> = Scaled<'a>;
     type Projector<'a> = projection::Scaled<'a>;
     type Latent = Array2<f32>;
+    type Neighbourhood = Neighbourhood;
 
     fn expression<'a>(&self, x: &'a Expression) -> Result<&'a Expression> {
         Ok(x)
@@ -135,6 +136,10 @@ impl Backend for Cpu {
     ) -> Result<Neighbourhood> {
         let expander = Expander::new(neighbours, budgets.to_vec(), size, expansion);
         Neighbourhood::of_expander(groups, expander, ctx.memory() / 4, ctx)
+    }
+
+    fn neighbourhood_of_groups(&self, groups: &[u32]) -> Neighbourhood {
+        Neighbourhood::of_groups(groups)
     }
 
     fn mutual_graph(

@@ -26,12 +26,13 @@ use crate::knn::{KnnOptions, Metric, Neighbours};
 use crate::linalg::scaled::Scale;
 use crate::mapping::cross_knn::Blocks;
 use crate::mapping::expand::Pattern;
-use crate::mapping::mutual::{Cut, Neighbourhood};
+use crate::mapping::mutual::Cut;
 use crate::mapping::{Atlas, EdgeMode, Expansion, RefineOptions};
 use crate::sam::weights::Sums;
 use crate::sparse::{Expression, Graph};
 use crate::{Context, Error, Result, with_expression};
 use gpu::{Buffer, Gpu};
+use mutual::Neighbourhood;
 use ndarray::{Array2, ArrayView2};
 use projection::{Latent, Projector};
 use rayon::prelude::*;
@@ -113,6 +114,7 @@ impl Backend for Cuda {
     type Scaled<'a> = Scaled<'a>;
     type Projector<'a> = Projector<'a>;
     type Latent = Latent;
+    type Neighbourhood = Neighbourhood;
 
     fn expression<'a>(&self, x: &'a Expression) -> Result<Resident<'a>> {
         let (pointers, columns) = with_expression!(x, matrix => {
@@ -209,6 +211,22 @@ impl Backend for Cuda {
             return cpu.expand(neighbours, budgets, size, expansion, ctx);
         }
         expand::expand(&self.gpu, neighbours, budgets, size, expansion, ctx)
+    }
+
+    fn neighbourhood(
+        &self,
+        _: &[u32],
+        neighbours: &Neighbours,
+        budgets: &[usize],
+        size: usize,
+        expansion: Expansion,
+        ctx: &Context,
+    ) -> Result<Neighbourhood> {
+        Ok(Neighbourhood::of_cells(self.expand(neighbours, budgets, size, expansion, ctx)?))
+    }
+
+    fn neighbourhood_of_groups(&self, groups: &[u32]) -> Neighbourhood {
+        Neighbourhood::of_groups(groups)
     }
 
     fn mutual_graph(

@@ -3,12 +3,14 @@
 
 use super::gpu::{Buffer, Gpu, MUTUAL, launch};
 use super::projection::Latent;
-use super::{DeviceGraph, Wide};
+use super::{DeviceGraph, Wide, transposed};
 use crate::mapping::cross_knn::{Blocks, CENTRE, FLOOR};
-use crate::mapping::expand::Pattern;
-use crate::mapping::mutual::{Cut, Neighbourhood, received, threshold};
+use crate::mapping::expand::{Pattern, group_count};
+use crate::mapping::mutual::{Cut, by_member, threshold};
 use crate::sparse::{Graph, graph_from_rows};
-use crate::{Context, Error, Result};
+use crate::{Context, Result};
+use rayon::prelude::*;
+use std::ops::Range;
 
 /// Most cells between two looks at whether to stop.
 const CELLS: usize = 4096;
@@ -18,9 +20,66 @@ const LONG: u32 = 1024;
 /// Threads for rows that are short.
 const SHORT: u32 = 32;
 
-/// The device reads neighbourhoods that are held.
-fn not_held() -> Error {
-    Error::shape("mutual neighbours", "neighbourhoods that are held", "some that have to be made")
+/// Parts per thread in which E is transposed: some have more entries than others.
+const PARTS: usize = 4;
+
+/// The neighbourhoods E of one species as the kernels read them, on the host: cells × members, the members being cells, or groups
+/// where these are the neighbourhoods. They go to the device when it is their turn, since all of them may be more than it holds.
+pub struct Neighbourhood {
+    /// E.
+    forward: Pattern,
+    /// Eᵀ.
+    backward: Pattern,
+    /// The group of each cell where groups are the members; else each cell is its own.
+    groups: Option<Vec<u32>>,
+}
+
+impl Neighbourhood {
+    /// From an expansion, cells × cells.
+    pub(super) fn of_cells(forward: Pattern) -> Self {
+        let backward = backward(&forward, forward.rows());
+        Neighbourhood { forward, backward, groups: None }
+    }
+
+    /// The group of each cell as its neighbourhood: E = C, which says what the group of each cell is.
+    pub(super) fn of_groups(groups: &[u32]) -> Self {
+        let forward = Pattern { pointers: (0..=groups.len()).collect(), columns: groups.to_vec() };
+        let backward = backward(&forward, group_count(groups));
+        Neighbourhood { forward, backward, groups: Some(groups.to_vec()) }
+    }
+}
+
+/// Eᵀ, members × cells, from E. Each thread takes some members, and goes through all cells in their order: cells ascend.
+fn backward(forward: &Pattern, members: usize) -> Pattern {
+    let width = members.div_ceil(PARTS * rayon::current_num_threads()).max(1);
+    // The entries (cell, member) of a range of members.
+    let entries = |range: Range<usize>| {
+        (0..forward.rows()).flat_map(move |cell| {
+            let row = forward.row(cell);
+            let place = |member: usize| row.partition_point(|&other| (other as usize) < member);
+            row[place(range.start)..place(range.end)].iter().map(move |&member| (cell as u32, member as usize))
+        })
+    };
+    let mut pointers = vec![0; members + 1];
+    pointers[1..].par_chunks_mut(width).enumerate().for_each(|(part, counts)| {
+        let first = part * width;
+        entries(first..first + counts.len()).for_each(|(_, member)| counts[member - first] += 1);
+    });
+    (0..members).for_each(|member| pointers[member + 1] += pointers[member]);
+    let mut columns = vec![0; forward.columns.len()];
+    let mut rest = columns.as_mut_slice();
+    let row = |ends: &[usize]| rest.split_off_mut(..ends[1] - ends[0]).unwrap_or_default();
+    // What is left to fill of each row.
+    let mut rows: Vec<&mut [u32]> = pointers.windows(2).map(row).collect();
+    rows.par_chunks_mut(width).enumerate().for_each(|(part, rows)| {
+        let first = part * width;
+        entries(first..first + rows.len()).for_each(|(cell, member)| {
+            if let Some(next) = rows[member - first].split_off_first_mut() {
+                *next = cell;
+            }
+        });
+    });
+    Pattern { pointers, columns }
 }
 
 /// Rows of column indices on the device.
@@ -68,15 +127,16 @@ impl Pair {
     ) -> Result<Option<Self>> {
         let (Some(forward), Some(back)) = (&blocks[a][b], &blocks[b][a]) else { return Ok(None) };
         let all = |count: usize| (0..count as u32).collect::<Vec<u32>>();
-        let to = hoods[b].backward().ok_or_else(not_held)?;
-        let from = hoods[a].forward().ok_or_else(not_held)?;
-        let received = received(back, &hoods[a]);
+        let (from, to) = (&hoods[a], &hoods[b]);
+        // B_baᵀ by member of a: what each cell, or each group, of a receives from the cells of b.
+        let received = transposed(&by_member(back, from.groups.as_deref()));
+        let own = || gpu.send(&all(to.forward.rows()));
         Ok(Some(Pair {
             forward: DeviceGraph::new(gpu, forward)?,
-            to: Rows::new(gpu, &to)?,
-            to_threads: threads(to.columns.len(), to.rows()),
-            row_of: gpu.send(&hoods[b].member_of())?,
-            from: Rows::new(gpu, &from)?,
+            to: Rows::new(gpu, &to.backward)?,
+            to_threads: threads(to.backward.columns.len(), to.backward.rows()),
+            row_of: to.groups.as_deref().map_or_else(own, |groups| gpu.send(groups))?,
+            from: Rows::new(gpu, &from.forward)?,
             identity: gpu.send(&all(received.rows()))?,
             received: DeviceGraph::new(gpu, &received)?,
             received_threads: threads(received.nnz(), received.rows()),
@@ -173,7 +233,8 @@ pub(super) fn mutual_graph(
     let statistics = latent.map(|latent| Statistics::new(gpu, latent, cells)).transpose()?;
     let bounds = if cut.per_partner { cell_offsets.to_vec() } else { vec![0, cells] };
     let segments = gpu.send(&bounds.iter().map(|&bound| bound as u32).collect::<Vec<u32>>())?;
-    let cutting = Cutting { gpu, threshold: threshold(hoods), segments, count: bounds.len() - 1, k: cut.k };
+    let threshold = threshold(hoods.iter().any(|hoods| hoods.groups.is_some()));
+    let cutting = Cutting { gpu, threshold, segments, count: bounds.len() - 1, k: cut.k };
     let mut rows = Vec::with_capacity(cells);
     for a in 0..species {
         let pairs = (0..species).map(|b| Pair::new(gpu, blocks, hoods, a, b, cell_offsets[b] as u32));
@@ -293,5 +354,26 @@ impl Cutting<'_> {
             kept[range.clone()].iter().copied().zip(strengths[range].iter().copied()).collect()
         };
         Ok(counts.iter().enumerate().map(row).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_transpose_says_in_whose_neighbourhood_each_member_is_in_order() {
+        let cells = 500;
+        let row = |i: u32| (0..cells).filter(|j| (i * 7 + j * 13) % 11 < i % 5).collect();
+        let forward = Pattern::from_rows((0..cells).map(row).collect());
+        let backward = Neighbourhood::of_cells(forward.clone()).backward;
+        assert_eq!(backward.rows(), forward.rows());
+        for member in 0..cells {
+            let having = (0..cells).filter(|&cell| forward.row(cell as usize).contains(&member));
+            assert!(backward.row(member as usize).iter().copied().eq(having));
+        }
+        let groups = Neighbourhood::of_groups(&[2, 0, 2, 2]);
+        assert_eq!(groups.backward, Pattern::from_rows(vec![vec![1], vec![], vec![0, 2, 3]]));
+        assert_eq!(Neighbourhood::of_groups(&[]).backward.rows(), 0);
     }
 }

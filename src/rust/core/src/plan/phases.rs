@@ -35,8 +35,8 @@ const GATHERED: f64 = 45.0;
 const TILE: f64 = 384.0;
 /// Bytes per cell that a neighbourhood may have, where it is held. Two words of 12 bytes hold 64 cells at most: those of cells
 /// between cells of the human pancreas some 32, 0.75 bytes each. Neighbourhoods of copies of the same cells stay far smaller
-/// than they may be. Before neighbours are known nobody can tell which it will be; with half of it both are planned within 25 %.
-const IN_WORDS: f64 = 0.35;
+/// than they may be. Before neighbours are known nobody can tell which it will be; with a third of it both are planned within 25 %.
+const IN_WORDS: f64 = 0.25;
 /// Share of the memory budget that sections of neighbourhoods take: half of its entries, which are counted as 32 bytes each, have a
 /// partner (20 bytes), beside which words are few.
 const SECTIONS: f64 = 0.3125;

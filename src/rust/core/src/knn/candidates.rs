@@ -226,7 +226,7 @@ impl<'q> Best<'q> {
 
     /// Raises the threshold to what may still be among the nearest once `held` different rows of the database are known to score `worst`
     /// or more.
-    pub(super) fn expect(&mut self, worst: i32) {
+    pub(super) fn raise(&mut self, worst: i32) {
         // Halves of odd squares are rounded.
         let (half, worst) = (f64::from(self.half), f64::from(worst));
         let farthest = (2.0 * (half - worst).max(0.0)).sqrt() + self.slack;
@@ -238,7 +238,7 @@ impl<'q> Best<'q> {
     fn prune(&mut self) {
         let (_, worst, _) = self.pending.select_nth_unstable_by_key(self.held - 1, |pending| Reverse(pending.0));
         let worst = worst.0;
-        self.expect(worst);
+        self.raise(worst);
         let threshold = self.threshold;
         self.pending.retain(|(score, _)| *score >= threshold);
         if self.pending.len() > (capacity(self.held) + self.held) / 2 {

@@ -91,8 +91,8 @@ pub(super) fn search_both(
     let coarse = leading(&[&of_left, &of_right]);
     let side = |scaled, database, k| Side::new(scaled, database, coarse.as_ref(), k);
     let mut sides = (side(&of_left, &of_right, k.0), side(&of_right, &of_left, k.1));
-    sides.0.expect(likely.map(|(right, _)| right), &of_right);
-    sides.1.expect(likely.map(|(_, left)| left), &of_left);
+    sides.0.presume(likely.map(|(right, _)| right), &of_right);
+    sides.1.presume(likely.map(|(_, left)| left), &of_left);
     Tiles::new(&sides.0, &sides.1, ctx).show_each_other()?;
     Ok((sides.0.finish()?, sides.1.finish()?))
 }
@@ -179,7 +179,7 @@ impl<'q> Side<'q> {
     }
 
     /// Nothing is taken in that is farther than the k rows of `database` that are `likely` near (n × k).
-    fn expect(&mut self, likely: Option<&[u32]>, database: &Scaled) {
+    fn presume(&mut self, likely: Option<&[u32]>, database: &Scaled) {
         let Some(likely) = likely else { return };
         let (scaled, k) = (self.scaled, self.k);
         self.found.par_iter_mut().enumerate().for_each(|(block, found)| {
@@ -188,7 +188,7 @@ impl<'q> Side<'q> {
             for (best, (i, rows)) in found.best.iter_mut().zip(likely) {
                 let line = scaled.line(i);
                 let score = |&j: &u32| integers::product(line, database.line(j as usize)) - database.halves[j as usize];
-                best.expect(rows.iter().map(score).min().unwrap_or(i32::MIN));
+                best.raise(rows.iter().map(score).min().unwrap_or(i32::MIN));
             }
             // As if they had seen enough of the others.
             found.seen = FIRST * k;
@@ -345,8 +345,8 @@ mod tests {
         let coarse = short.then(|| Coarse::of(&squares(&[&of_left, &of_right])));
         let side = |scaled, database, k| Side::new(scaled, database, coarse.as_ref(), k);
         let mut sides = (side(&of_left, &of_right, k.0), side(&of_right, &of_left, k.1));
-        sides.0.expect(likely.map(|(right, _)| right), &of_right);
-        sides.1.expect(likely.map(|(_, left)| left), &of_left);
+        sides.0.presume(likely.map(|(right, _)| right), &of_right);
+        sides.1.presume(likely.map(|(_, left)| left), &of_left);
         let ctx = Context::default();
         let tiles = Tiles::new(&sides.0, &sides.1, &ctx);
         tiles.show_each_other().unwrap();
